@@ -1,0 +1,139 @@
+-- Everything the broker must not lose. Valid for SQLite and PostgreSQL alike.
+-- Instants are epoch milliseconds. Columns named in docs/storage.md as sealed hold JWE text, never a secret in clear.
+
+CREATE TABLE servers (
+  name TEXT PRIMARY KEY,
+  transport TEXT NOT NULL CHECK (transport IN ('http', 'sse', 'stdio')),
+  url TEXT,
+  kind TEXT NOT NULL CHECK (kind IN ('oauth', 'client_credentials', 'bearer', 'headers', 'identity', 'none')),
+  resource TEXT,
+  pinned_issuer TEXT,
+  settings TEXT NOT NULL,
+  tool_policy TEXT NOT NULL,
+  created_at BIGINT NOT NULL
+);
+
+CREATE TABLE clients (
+  id TEXT PRIMARY KEY,
+  issuer TEXT NOT NULL,
+  redirect_uri TEXT NOT NULL,
+  source TEXT NOT NULL CHECK (source IN ('configured', 'metadata_document', 'registered')),
+  client_id TEXT NOT NULL,
+  auth_method TEXT NOT NULL,
+  generation BIGINT NOT NULL,
+  secrets TEXT NOT NULL,
+  client_secret_expires_at BIGINT,
+  registration_client_uri TEXT,
+  server_metadata TEXT NOT NULL,
+  created_at BIGINT NOT NULL
+);
+
+CREATE INDEX clients_by_issuer ON clients (issuer, redirect_uri);
+
+CREATE TABLE connections (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  server TEXT NOT NULL REFERENCES servers (name),
+  account TEXT,
+  client_row_id TEXT REFERENCES clients (id),
+  state TEXT NOT NULL,
+  code TEXT,
+  cause TEXT,
+  since BIGINT NOT NULL,
+  next_attempt_at BIGINT,
+  failures INTEGER NOT NULL,
+  generation BIGINT NOT NULL,
+  scope TEXT,
+  account_identity TEXT,
+  received_at BIGINT NOT NULL,
+  access_expires_at BIGINT,
+  has_refresh_token INTEGER NOT NULL,
+  secrets TEXT NOT NULL,
+  spare TEXT,
+  created_at BIGINT NOT NULL,
+  last_used_at BIGINT
+);
+
+CREATE INDEX connections_by_expiry ON connections (access_expires_at);
+
+-- The journal: a row is synced to disk before a refresh token is presented, and closed with the answer.
+CREATE TABLE rotations (
+  connection_id TEXT NOT NULL REFERENCES connections (id) ON DELETE CASCADE,
+  generation BIGINT NOT NULL,
+  attempt INTEGER NOT NULL,
+  refresh_token_fingerprint TEXT NOT NULL,
+  started_at BIGINT NOT NULL,
+  finished_at BIGINT,
+  outcome TEXT,
+  PRIMARY KEY (connection_id, generation, attempt)
+);
+
+CREATE TABLE leases (
+  name TEXT PRIMARY KEY,
+  owner TEXT NOT NULL,
+  fence BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL
+);
+
+CREATE TABLE logins (
+  id TEXT PRIMARY KEY,
+  state_digest TEXT NOT NULL UNIQUE,
+  connection TEXT NOT NULL,
+  client_row_id TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+  issuer TEXT NOT NULL,
+  redirect_uri TEXT NOT NULL,
+  secrets TEXT NOT NULL,
+  expires_at BIGINT NOT NULL
+);
+
+CREATE TABLE agents (
+  name TEXT PRIMARY KEY,
+  key_digest TEXT NOT NULL UNIQUE,
+  key_prefix TEXT NOT NULL,
+  policy TEXT NOT NULL,
+  expires_at BIGINT,
+  revoked_at BIGINT,
+  created_at BIGINT NOT NULL,
+  last_used_at BIGINT
+);
+
+-- Append-only. Each writer chains its rows by MAC; the head says how many there must be.
+CREATE TABLE audit (
+  writer TEXT NOT NULL,
+  sequence BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  actor TEXT NOT NULL,
+  action TEXT NOT NULL,
+  connection TEXT,
+  outcome TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  mac TEXT NOT NULL,
+  PRIMARY KEY (writer, sequence)
+);
+
+CREATE INDEX audit_by_time ON audit (at);
+
+CREATE TABLE audit_heads (
+  writer TEXT PRIMARY KEY,
+  sequence BIGINT NOT NULL,
+  mac TEXT NOT NULL
+);
+
+-- One row for each data key and master key that wraps it.
+CREATE TABLE keys (
+  id TEXT NOT NULL,
+  purpose TEXT NOT NULL CHECK (purpose IN ('data', 'audit')),
+  master_key_id TEXT NOT NULL,
+  wrapped TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (id, master_key_id)
+);
+
+-- For Keyv: what may be lost. Never a credential.
+CREATE TABLE cache (
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  namespace TEXT NOT NULL DEFAULT '',
+  expires BIGINT,
+  UNIQUE (key, namespace)
+);

@@ -1,0 +1,85 @@
+/**
+ * A connection: one stored credential for one server, and the state it is in.
+ *
+ * Nothing here is a secret. Secrets travel beside it as a `TokenSet`, so that showing, listing and auditing a
+ * connection cannot leak one.
+ */
+
+/** States of DESIGN §5, from fine to dead. `docs/errors.md` explains each. */
+export type ConnectionState =
+  | 'ok'
+  | 'degraded'
+  | 'uncertain'
+  | 'login_required'
+  | 'client_invalid'
+  | 'config_error'
+  | 'disabled';
+
+/** Why a connection is not `ok`. All instants are epoch milliseconds. */
+export interface StateReason {
+  /** Machine word, such as `invalid_grant` or `timeout`. Null while all is well. */
+  code: string | null;
+  /** One sentence for people, safe to show. */
+  cause: string | null;
+  /** Since when the connection has been in this state. */
+  since: number;
+  /** When the next automatic attempt is due. Null: none is planned. */
+  nextAttemptAt: number | null;
+  /** Failed attempts in a row. */
+  failures: number;
+}
+
+export interface Connection extends StateReason {
+  /** Ours, a UUID. Never derived from a URL or a token. */
+  id: string;
+  name: string;
+  server: string;
+  account: string | null;
+  /** Row in `clients`. Null for kinds without OAuth. */
+  clientRowId: string | null;
+  state: ConnectionState;
+  /** +1 each time the secrets change; every write is conditional on it. */
+  generation: number;
+  /** Scope as granted, space separated. Null: the server did not say. */
+  scope: string | null;
+  /** Whom the login belongs to, as the server told. Null: it did not. */
+  accountIdentity: string | null;
+  /** When the current token set arrived. */
+  receivedAt: number;
+  /** When the access token ends. Null: unknown, which is not the same as never. */
+  accessExpiresAt: number | null;
+  hasRefreshToken: boolean;
+  createdAt: number;
+  lastUsedAt: number | null;
+}
+
+/** States in which no automatic attempt can help: a person must act. */
+export function needsPerson(state: ConnectionState): boolean {
+  switch (state) {
+    case 'login_required':
+    case 'client_invalid':
+    case 'config_error':
+    case 'disabled':
+      return true;
+    case 'ok':
+    case 'degraded':
+    case 'uncertain':
+      return false;
+  }
+}
+
+/** The exact command that mends a connection in this state. Null while nothing is to be done. */
+export function fixingCommand(connection: Pick<Connection, 'state' | 'name'>): string | null {
+  switch (connection.state) {
+    case 'ok':
+      return null;
+    case 'degraded':
+    case 'uncertain':
+      return `broker refresh ${connection.name}`;
+    case 'login_required':
+    case 'client_invalid':
+    case 'config_error':
+    case 'disabled':
+      return `broker login ${connection.name}`;
+  }
+}

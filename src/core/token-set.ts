@@ -1,0 +1,118 @@
+/**
+ * What a token endpoint answered, made into what we keep.
+ *
+ * Real servers leave out, misspell or null almost every field, so this reads leniently: only `access_token` is
+ * demanded. Unknown expiry stays unknown; inventing one either burns rotations or serves dead tokens.
+ */
+import { Secret } from '../secret.ts';
+
+export interface TokenSet {
+  accessToken: Secret;
+  /** Undefined when the server issued none: then the login ends with the access token. */
+  refreshToken: Secret | undefined;
+  /** As the server spelled it. Undefined: not told, taken as Bearer. */
+  tokenType: string | undefined;
+  /** Scope as granted, space separated. Undefined: as requested (RFC 6749 §5.1). */
+  scope: string | undefined;
+  /** Epoch ms of the answer. */
+  receivedAt: number;
+  /** Epoch ms. Undefined: unknown. */
+  accessExpiresAt: number | undefined;
+  /** Whom the token belongs to, if the answer told. */
+  accountIdentity: string | undefined;
+}
+
+/**
+ * Reads a token response (RFC 6749 §5.1).
+ *
+ * @param body parsed JSON of the answer
+ * @param receivedAt epoch ms
+ * @returns undefined when there is no `access_token` in it
+ */
+export function readTokenSet(body: Record<string, unknown>, receivedAt: number): TokenSet | undefined {
+  const accessToken = text(body.access_token);
+  if (accessToken === undefined) return undefined;
+  const refreshToken = text(body.refresh_token);
+  const lifetime = seconds(body.expires_in);
+  return {
+    accessToken: new Secret(accessToken),
+    refreshToken: refreshToken === undefined ? undefined : new Secret(refreshToken),
+    tokenType: text(body.token_type),
+    scope: readScope(body.scope),
+    receivedAt,
+    accessExpiresAt:
+      lifetime === undefined ? jwtExpiry(accessToken, receivedAt) : receivedAt + lifetime * 1000,
+    accountIdentity: readAccountIdentity(body),
+  };
+}
+
+/** A refresh answer without a refresh token keeps the old one (RFC 6749 §6); likewise scope and account. */
+export function inheritTokenSet(fresh: TokenSet, previous: TokenSet): TokenSet {
+  return {
+    ...fresh,
+    refreshToken: fresh.refreshToken ?? previous.refreshToken,
+    scope: fresh.scope ?? previous.scope,
+    accountIdentity: fresh.accountIdentity ?? previous.accountIdentity,
+  };
+}
+
+/** Whether agents can use the token as `Authorization: Bearer`. A missing type counts as Bearer. */
+export function isBearer(tokenType: string | undefined): boolean {
+  return tokenType === undefined || tokenType.toLowerCase() === 'bearer';
+}
+
+/** Claims of a JWT without checking its signature: a hint about ourselves, never a proof. Undefined: not a JWT. */
+function jwtClaims(token: string): Record<string, unknown> | undefined {
+  const parts = token.split('.');
+  if (parts.length !== 3) return undefined;
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(parts[1] as string, 'base64url').toString('utf8'));
+    return typeof claims === 'object' && claims !== null ? (claims as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function jwtExpiry(accessToken: string, receivedAt: number): number | undefined {
+  const exp = jwtClaims(accessToken)?.exp;
+  if (typeof exp !== 'number' || !Number.isFinite(exp)) return undefined;
+  const expiresAt = exp * 1000;
+  return expiresAt > receivedAt ? expiresAt : undefined;
+}
+
+/** The most recognisable name for a person or workspace that the answer holds. */
+function readAccountIdentity(body: Record<string, unknown>): string | undefined {
+  const idToken = text(body.id_token);
+  const claims = idToken === undefined ? undefined : jwtClaims(idToken);
+  for (const source of [claims, body]) {
+    for (const name of [
+      'email',
+      'preferred_username',
+      'username',
+      'login',
+      'name',
+      'workspace_name',
+      'sub',
+    ]) {
+      const value = text(source?.[name]);
+      if (value !== undefined) return value;
+    }
+  }
+  return undefined;
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+/** Positive seconds, also as a numeric string. Anything else (0, negative, rubbish) is unknown. */
+function seconds(value: unknown): number | undefined {
+  const number = typeof value === 'string' && /^\d+(\.\d+)?$/.test(value.trim()) ? Number(value) : value;
+  return typeof number === 'number' && Number.isFinite(number) && number > 0 ? number : undefined;
+}
+
+/** A space separated string; some servers send a list. */
+function readScope(value: unknown): string | undefined {
+  if (Array.isArray(value)) return text(value.filter((item) => typeof item === 'string').join(' '));
+  return text(value);
+}

@@ -1,0 +1,95 @@
+/**
+ * What an answer to a refresh means for the grant: the one table that decides whether a login lives.
+ *
+ * Decided by status and OAuth error code, never by message text. Only a definite `invalid_grant` can end a
+ * grant; firewalls, captive portals and tired load balancers cannot.
+ */
+
+/** How a refresh request ended, as `oauth/refresh.ts` observed it. */
+export type RefreshAnswer =
+  /** An HTTP answer arrived whole. `body` is undefined when it was not a JSON object. */
+  | {
+      kind: 'answer';
+      status: number;
+      body: Record<string, unknown> | undefined;
+      retryAfterSeconds: number | undefined;
+    }
+  /** The request provably never reached the server: DNS, connect, TLS handshake. */
+  | { kind: 'not_sent'; code: string }
+  /** Bytes may have left, and no whole answer came back: timeout, reset, truncated body. */
+  | { kind: 'no_answer'; code: string };
+
+export type Verdict =
+  /** The body holds an access token. */
+  | { verdict: 'success' }
+  /** The server did not act on the refresh token: presenting it again is safe. */
+  | { verdict: 'not_processed'; code: string; retryAfterSeconds: number | undefined }
+  /** The server may or may not have rotated: the journal row stays open. */
+  | { verdict: 'unknown'; code: string; retryAfterSeconds: number | undefined }
+  /** The server says the grant is dead. */
+  | { verdict: 'final'; code: string }
+  /** The server does not know our client any more. The grant itself is not judged. */
+  | { verdict: 'client_invalid'; code: string }
+  /** The server understood us and refuses for a reason a retry will not change. */
+  | { verdict: 'config_error'; code: string };
+
+/** Statuses that mean "try later, I did nothing". */
+const NOT_PROCESSED_STATUSES = new Set([408, 425, 429, 503]);
+
+/** Judges one answer to a refresh request. @see RFC 6749 §5.2, RFC 6749 §6 */
+export function judgeRefresh(answer: RefreshAnswer): Verdict {
+  switch (answer.kind) {
+    case 'not_sent':
+      return { verdict: 'not_processed', code: answer.code, retryAfterSeconds: undefined };
+    case 'no_answer':
+      return { verdict: 'unknown', code: answer.code, retryAfterSeconds: undefined };
+    case 'answer':
+      return judgeAnswer(answer);
+  }
+}
+
+function judgeAnswer(answer: Extract<RefreshAnswer, { kind: 'answer' }>): Verdict {
+  const { status, body, retryAfterSeconds } = answer;
+  const error = typeof body?.error === 'string' ? body.error : undefined;
+  // Some servers report failures inside a 200, so the error is looked at before the token.
+  if (error !== undefined && (status < 300 || status >= 400)) {
+    const verdict = judgeOAuthError(error, status, retryAfterSeconds);
+    if (verdict) return verdict;
+  }
+  if (status >= 200 && status < 300 && typeof body?.access_token === 'string' && body.access_token !== '') {
+    return { verdict: 'success' };
+  }
+  if (NOT_PROCESSED_STATUSES.has(status)) {
+    return { verdict: 'not_processed', code: `http_${status}`, retryAfterSeconds };
+  }
+  return {
+    verdict: 'unknown',
+    code: body === undefined ? `http_${status}_not_json` : `http_${status}`,
+    retryAfterSeconds,
+  };
+}
+
+/** Verdict for an OAuth error code; undefined for one we do not know on a status that speaks for itself. */
+function judgeOAuthError(
+  error: string,
+  status: number,
+  retryAfterSeconds: number | undefined,
+): Verdict | undefined {
+  switch (error) {
+    case 'invalid_grant':
+      return status < 500 ? { verdict: 'final', code: error } : undefined;
+    case 'invalid_client':
+    case 'unauthorized_client':
+      return { verdict: 'client_invalid', code: error };
+    case 'server_error':
+    case 'temporarily_unavailable':
+      return { verdict: 'not_processed', code: error, retryAfterSeconds };
+    case 'invalid_request':
+    case 'invalid_scope':
+    case 'invalid_target':
+    case 'unsupported_grant_type':
+      return { verdict: 'config_error', code: error };
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * The audit trail: append-only rows, chained per writer.
+ *
+ * Each row's MAC covers the row and the MAC before it, and `audit_heads` remembers how long the chain is, in
+ * the same transaction. Editing, removing, reordering or cutting off rows therefore shows. A record made as
+ * part of a transaction is on disk exactly when that transaction is.
+ */
+import type { Clock } from '../clock.ts';
+import { first, query, type Steps } from './database.ts';
+import type { Sealer } from './seal.ts';
+
+export interface AuditRecord {
+  /** `operator`, `agent:NAME`, `scheduler` or `address:IP`. */
+  actor: string;
+  /** What was tried: `login`, `refresh`, `logout`, `token`, `agent.add`, … */
+  action: string;
+  connection?: string | undefined;
+  /** `ok`, or the code of the refusal or failure. */
+  outcome: string;
+  /** Further facts. Never a secret; tokens only as fingerprints. */
+  detail?: Record<string, string | number | boolean | null>;
+}
+
+export interface Audit {
+  /** The statements that append one record to this process's chain. Put them into the transaction they tell of. */
+  append(record: AuditRecord): Steps<void>;
+}
+
+export function createAudit(sealer: Sealer, clock: Clock, writer: string): Audit {
+  return {
+    *append(record) {
+      const head = yield* first<{ sequence: number; mac: string }>(
+        'SELECT sequence, mac FROM audit_heads WHERE writer = ?',
+        writer,
+      );
+      const sequence = (head?.sequence ?? 0) + 1;
+      const at = clock.now();
+      const connection = record.connection ?? null;
+      const detail = JSON.stringify(record.detail ?? {});
+      const fields = [writer, sequence, at, record.actor, record.action, connection, record.outcome, detail];
+      const mac = sealer.mac(JSON.stringify([head?.mac ?? '', ...fields]));
+      yield* query(
+        'INSERT INTO audit (writer, sequence, at, actor, action, connection, outcome, detail, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+        ...fields,
+        mac,
+      );
+      yield* query(
+        'INSERT INTO audit_heads (writer, sequence, mac) VALUES (?, ?, ?) ON CONFLICT (writer) DO UPDATE SET sequence = excluded.sequence, mac = excluded.mac',
+        ...[writer, sequence, mac],
+      );
+    },
+  };
+}

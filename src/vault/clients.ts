@@ -1,0 +1,118 @@
+/**
+ * Who we are at each authorization server: client registrations, keyed by issuer and redirect URI.
+ *
+ * The redirect URI carries the loopback port drawn at the first registration, so that later logins use the one
+ * the server knows. A row stays as long as a connection refreshes with it.
+ */
+import { Secret } from '../secret.ts';
+import { first, query, type Steps } from './database.ts';
+import type { Place, Sealer } from './seal.ts';
+
+export type ClientSource = 'configured' | 'metadata_document' | 'registered';
+
+export interface Client {
+  /** Ours, a UUID. */
+  rowId: string;
+  issuer: string;
+  redirectUri: string;
+  source: ClientSource;
+  clientId: string;
+  /** `token_endpoint_auth_method` (RFC 7591 §2). */
+  authMethod: string;
+  clientSecret: Secret | undefined;
+  /** Epoch ms. Null: does not end, or there is no secret. */
+  clientSecretExpiresAt: number | null;
+  /** RFC 7592. Undefined where the server offers no management of registrations. */
+  registrationClientUri: string | undefined;
+  registrationAccessToken: Secret | undefined;
+  /** The issuer's metadata as last validated: what a refresh falls back on when discovery fails. */
+  serverMetadata: Record<string, unknown>;
+  createdAt: number;
+}
+
+interface ClientRow {
+  id: string;
+  issuer: string;
+  redirect_uri: string;
+  source: ClientSource;
+  client_id: string;
+  auth_method: string;
+  generation: number;
+  secrets: string;
+  client_secret_expires_at: number | null;
+  registration_client_uri: string | null;
+  server_metadata: string;
+  created_at: number;
+}
+
+/** Registrations are never changed in place yet, so their secrets are always of the first generation. */
+const GENERATION = 1;
+
+const place = (rowId: string): Place => ({ table: 'clients', row: rowId, column: 'secrets', generation: GENERATION });
+
+/** Seals the client and gives back the statements that insert it. */
+export async function insertClient(sealer: Sealer, client: Client): Promise<() => Steps<void>> {
+  const secrets = await sealer.seal(
+    JSON.stringify({
+      client_secret: client.clientSecret?.reveal(),
+      registration_access_token: client.registrationAccessToken?.reveal(),
+    }),
+    place(client.rowId),
+  );
+  return function* () {
+    yield* query(
+      `INSERT INTO clients (id, issuer, redirect_uri, source, client_id, auth_method, generation, secrets,
+         client_secret_expires_at, registration_client_uri, server_metadata, created_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      ...[client.rowId, client.issuer, client.redirectUri, client.source, client.clientId, client.authMethod],
+      ...[GENERATION, secrets, client.clientSecretExpiresAt, client.registrationClientUri ?? null],
+      ...[JSON.stringify(client.serverMetadata), client.createdAt],
+    );
+  };
+}
+
+/** All clients for this issuer, newest first; still sealed, open with `openClient`. */
+export function findClientsByIssuer(issuer: string): Steps<ClientRow[]> {
+  return query<ClientRow>('SELECT * FROM clients WHERE issuer = ? ORDER BY created_at DESC', issuer);
+}
+
+export function findClient(rowId: string): Steps<ClientRow | undefined> {
+  return first<ClientRow>('SELECT * FROM clients WHERE id = ?', rowId);
+}
+
+/** Forgets the client unless a connection or a login in flight still needs it. True when it is gone. */
+export function* deleteUnusedClient(rowId: string): Steps<boolean> {
+  const row = yield* first(
+    `DELETE FROM clients WHERE id = ?
+       AND NOT EXISTS (SELECT 1 FROM connections WHERE client_row_id = clients.id)
+       AND NOT EXISTS (SELECT 1 FROM logins WHERE client_row_id = clients.id)
+     RETURNING id`,
+    rowId,
+  );
+  return row !== undefined;
+}
+
+export async function openClient(sealer: Sealer, row: ClientRow): Promise<Client> {
+  const secrets = JSON.parse(await sealer.open(row.secrets, place(row.id))) as {
+    client_secret?: string;
+    registration_access_token?: string;
+  };
+  return {
+    rowId: row.id,
+    issuer: row.issuer,
+    redirectUri: row.redirect_uri,
+    source: row.source,
+    clientId: row.client_id,
+    authMethod: row.auth_method,
+    clientSecret: optionalSecret(secrets.client_secret),
+    clientSecretExpiresAt: row.client_secret_expires_at,
+    registrationClientUri: row.registration_client_uri ?? undefined,
+    registrationAccessToken: optionalSecret(secrets.registration_access_token),
+    serverMetadata: JSON.parse(row.server_metadata) as Record<string, unknown>,
+    createdAt: row.created_at,
+  };
+}
+
+function optionalSecret(value: string | undefined): Secret | undefined {
+  return value === undefined ? undefined : new Secret(value);
+}

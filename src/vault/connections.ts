@@ -1,0 +1,218 @@
+/**
+ * Connections and their sealed token sets.
+ *
+ * Every change of the secrets is conditional on the generation it was computed from and raises it by one, so
+ * of two writers exactly one wins and the other learns that it lost. Nothing here deletes on failure: a dead
+ * token is marked by the connection's state.
+ */
+import type { Connection, ConnectionState, StateReason } from '../core/connection.ts';
+import type { TokenSet } from '../core/token-set.ts';
+import { Secret } from '../secret.ts';
+import { first, query, type Steps, type Value } from './database.ts';
+import type { Place, Sealer } from './seal.ts';
+
+interface ConnectionRow {
+  id: string;
+  name: string;
+  server: string;
+  account: string | null;
+  client_row_id: string | null;
+  state: ConnectionState;
+  code: string | null;
+  cause: string | null;
+  since: number;
+  next_attempt_at: number | null;
+  failures: number;
+  generation: number;
+  scope: string | null;
+  account_identity: string | null;
+  received_at: number;
+  access_expires_at: number | null;
+  has_refresh_token: number;
+  secrets: string;
+  spare: string | null;
+  created_at: number;
+  last_used_at: number | null;
+}
+
+/** A connection with its secrets still sealed. */
+export interface StoredConnection extends Connection {
+  readonly sealed: string;
+  readonly hasSpare: boolean;
+}
+
+/** What a login or refresh puts in place of the old token set. */
+export interface SealedTokenSet {
+  generation: number;
+  sealed: string;
+  tokens: TokenSet;
+}
+
+const place = (id: string, column: 'secrets' | 'spare', generation: number): Place => ({
+  table: 'connections',
+  row: id,
+  column,
+  generation,
+});
+
+/** Seals a token set for the generation it will become. To be called before the transaction begins. */
+export async function sealTokenSet(
+  sealer: Sealer,
+  id: string,
+  generation: number,
+  tokens: TokenSet,
+): Promise<SealedTokenSet> {
+  return { generation, sealed: await sealer.seal(serialise(tokens), place(id, 'secrets', generation)), tokens };
+}
+
+/** Seals a pair that came too late, for the column `spare`. `generation` is the one it was asked from. */
+export function sealSpare(sealer: Sealer, id: string, generation: number, tokens: TokenSet): Promise<string> {
+  return sealer.seal(serialise(tokens), place(id, 'spare', generation));
+}
+
+/** Opens the current token set. */
+export async function openTokenSet(sealer: Sealer, stored: StoredConnection): Promise<TokenSet> {
+  const secrets = JSON.parse(await sealer.open(stored.sealed, place(stored.id, 'secrets', stored.generation))) as {
+    access_token: string;
+    refresh_token?: string;
+    token_type?: string;
+  };
+  return {
+    accessToken: new Secret(secrets.access_token),
+    refreshToken: secrets.refresh_token === undefined ? undefined : new Secret(secrets.refresh_token),
+    tokenType: secrets.token_type,
+    scope: stored.scope ?? undefined,
+    receivedAt: stored.receivedAt,
+    accessExpiresAt: stored.accessExpiresAt ?? undefined,
+    accountIdentity: stored.accountIdentity ?? undefined,
+  };
+}
+
+function serialise(tokens: TokenSet): string {
+  return JSON.stringify({
+    access_token: tokens.accessToken.reveal(),
+    refresh_token: tokens.refreshToken?.reveal(),
+    token_type: tokens.tokenType,
+  });
+}
+
+export function* findConnection(name: string): Steps<StoredConnection | undefined> {
+  const row = yield* first<ConnectionRow>('SELECT * FROM connections WHERE name = ?', name);
+  return row && toConnection(row);
+}
+
+export function* findConnectionById(id: string): Steps<StoredConnection | undefined> {
+  const row = yield* first<ConnectionRow>('SELECT * FROM connections WHERE id = ?', id);
+  return row && toConnection(row);
+}
+
+/** All connections by name. */
+export function* listConnections(): Steps<StoredConnection[]> {
+  const rows = yield* query<ConnectionRow>('SELECT * FROM connections ORDER BY name');
+  return rows.map(toConnection);
+}
+
+/** A first login: inserts the connection in state `ok`. */
+export function* insertConnection(
+  connection: Pick<Connection, 'id' | 'name' | 'server' | 'account' | 'clientRowId' | 'createdAt'>,
+  { generation, sealed, tokens }: SealedTokenSet,
+): Steps<void> {
+  const { id, name, server, account, clientRowId, createdAt } = connection;
+  yield* query(
+    `INSERT INTO connections (id, name, server, account, client_row_id, state, since, failures, generation, scope,
+       account_identity, received_at, access_expires_at, has_refresh_token, secrets, created_at)
+     VALUES (?, ?, ?, ?, ?, 'ok', ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ...[id, name, server, account, clientRowId, tokens.receivedAt, generation],
+    ...tokenColumns(tokens),
+    ...[sealed, createdAt],
+  );
+}
+
+/**
+ * Puts a new token set in place of generation `from` and makes the state `ok`. False when the generation has
+ * moved: somebody else was first, and nothing was written.
+ *
+ * @param clientRowId given by a login, which may have come with another client; a refresh keeps its client
+ */
+export function* replaceTokenSet(
+  id: string,
+  from: number,
+  { generation, sealed, tokens }: SealedTokenSet,
+  clientRowId?: string,
+): Steps<boolean> {
+  const row = yield* first(
+    `UPDATE connections SET state = 'ok', code = NULL, cause = NULL, since = CASE state WHEN 'ok' THEN since ELSE ? END,
+       next_attempt_at = NULL, failures = 0, generation = ?, scope = ?, account_identity = ?, received_at = ?,
+       access_expires_at = ?, has_refresh_token = ?, secrets = ?, client_row_id = COALESCE(?, client_row_id)
+     WHERE id = ? AND generation = ? RETURNING id`,
+    ...[tokens.receivedAt, generation],
+    ...tokenColumns(tokens),
+    ...[sealed, clientRowId ?? null, id, from],
+  );
+  return row !== undefined;
+}
+
+/** Keeps a late pair, should the newer one die. */
+export function* saveSpare(id: string, sealedSpare: string): Steps<void> {
+  yield* query('UPDATE connections SET spare = ? WHERE id = ?', sealedSpare, id);
+}
+
+/** Records state and reason for the generation they were seen on. False when it has moved: then they no longer apply. */
+export function* recordState(
+  id: string,
+  generation: number,
+  reason: StateReason & { state: ConnectionState },
+): Steps<boolean> {
+  const row = yield* first(
+    `UPDATE connections SET state = ?, code = ?, cause = ?, since = ?, next_attempt_at = ?, failures = ?
+     WHERE id = ? AND generation = ? RETURNING id`,
+    ...[reason.state, reason.code, reason.cause, reason.since, reason.nextAttemptAt, reason.failures],
+    ...[id, generation],
+  );
+  return row !== undefined;
+}
+
+export function* markUsed(id: string, now: number): Steps<void> {
+  yield* query('UPDATE connections SET last_used_at = ? WHERE id = ?', now, id);
+}
+
+/** Logout: forgets the connection and its journal. */
+export function* deleteConnection(id: string): Steps<void> {
+  yield* query('DELETE FROM connections WHERE id = ?', id);
+}
+
+function tokenColumns(tokens: TokenSet): Value[] {
+  return [
+    tokens.scope ?? null,
+    tokens.accountIdentity ?? null,
+    tokens.receivedAt,
+    tokens.accessExpiresAt ?? null,
+    tokens.refreshToken === undefined ? 0 : 1,
+  ];
+}
+
+function toConnection(row: ConnectionRow): StoredConnection {
+  return {
+    id: row.id,
+    name: row.name,
+    server: row.server,
+    account: row.account,
+    clientRowId: row.client_row_id,
+    state: row.state,
+    code: row.code,
+    cause: row.cause,
+    since: row.since,
+    nextAttemptAt: row.next_attempt_at,
+    failures: row.failures,
+    generation: row.generation,
+    scope: row.scope,
+    accountIdentity: row.account_identity,
+    receivedAt: row.received_at,
+    accessExpiresAt: row.access_expires_at,
+    hasRefreshToken: row.has_refresh_token === 1,
+    createdAt: row.created_at,
+    lastUsedAt: row.last_used_at,
+    sealed: row.secrets,
+    hasSpare: row.spare !== null,
+  };
+}

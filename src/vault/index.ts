@@ -1,0 +1,99 @@
+/** The vault: everything the broker keeps, behind one opening. */
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import { BrokerError } from '../errors.ts';
+import { type Audit, createAudit } from './audit.ts';
+import { type Cache, openCache } from './cache.ts';
+import type { Database } from './database.ts';
+import { findMasterKey, findOrCreateMasterKey, type MasterKeySources } from './keyring.ts';
+import { migrate } from './migrate.ts';
+import { createKeys, hasKeys, openSealer, type Sealer } from './seal.ts';
+import { openSqlite, type SqliteDatabase } from './sqlite.ts';
+
+export interface VaultOptions {
+  /** Path of the SQLite file. */
+  path: string;
+  masterKey: MasterKeySources;
+  clock: Clock;
+  /** Whether a vault may be made where there is none. Only commands that store something set it. */
+  create: boolean;
+}
+
+export interface Vault {
+  readonly path: string;
+  readonly sealer: Sealer;
+  readonly audit: Audit;
+  /** Names this process in leases and in the audit trail. */
+  readonly owner: string;
+  run: Database['run'];
+  transaction: Database['transaction'];
+  /** A namespace of the cache. */
+  cache(namespace: string): Cache;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the vault: file, migrations, master key, data keys, in this order, so that each failure is told by its
+ * own name and leaves everything as it was.
+ *
+ * Throws `vault_missing`, `vault_unavailable`, `vault_locked`, `vault_newer`, `key_missing`, `key_unsafe`,
+ * `key_wrong`.
+ */
+export async function openVault({ path, masterKey, clock, create }: VaultOptions): Promise<Vault> {
+  refuseOtherDatabases(path);
+  const database = openSqlite(path, clock, create);
+  try {
+    migrateOrExplain(database, clock, path);
+    const sealer = await openKeys(database, { path, masterKey, clock, create });
+    const owner = randomUUID();
+    return {
+      path,
+      sealer,
+      owner,
+      audit: createAudit(sealer, clock, owner),
+      run: (steps) => database.run(steps),
+      transaction: (steps) => database.transaction(steps),
+      cache: (namespace) => openCache(database, namespace),
+      close: () => database.close(),
+    };
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+async function openKeys(
+  database: SqliteDatabase,
+  { path, masterKey, clock, create }: VaultOptions,
+): Promise<Sealer> {
+  if (await hasKeys(database)) return openSealer(database, findMasterKey(masterKey));
+  // Made a moment ago, or by a process that died before it could store its keys: there is nothing in it yet.
+  if (!create) {
+    throw new BrokerError('vault_missing', `the vault at ${path} is empty`, {
+      hint: 'sign in first with: broker login <url>',
+    });
+  }
+  const key = findOrCreateMasterKey(masterKey);
+  await createKeys(database, key, clock.now());
+  return openSealer(database, key);
+}
+
+function migrateOrExplain(database: SqliteDatabase, clock: Clock, path: string): void {
+  try {
+    migrate(database, clock.now());
+  } catch (error) {
+    if (error instanceof BrokerError) throw error;
+    throw new BrokerError('vault_unavailable', `the vault ${path} could not be brought up to date`, {
+      hint: 'check that the file is a broker vault, is not read-only, and that the disk has space; nothing was changed',
+      cause: error,
+    });
+  }
+}
+
+function refuseOtherDatabases(path: string): void {
+  if (/^[a-z]+:\/\//.test(path)) {
+    throw new BrokerError('usage', 'only an SQLite file can hold the vault for now', {
+      hint: 'give --database a file path',
+    });
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * Leases: who may work on a thing now, across processes and hosts.
+ *
+ * A lease ends by itself, so a killed process blocks nobody for longer than that. Each taking raises the
+ * fence; work that outlived its lease finds a higher fence and must not present a token any more.
+ */
+import { first, type Steps } from './database.ts';
+
+export interface Lease {
+  name: string;
+  owner: string;
+  /** Rises with every taking. */
+  fence: number;
+}
+
+/** Takes the lease if it is free or has ended. Undefined while somebody else holds it. */
+export function* takeLease(
+  name: string,
+  owner: string,
+  now: number,
+  lengthMs: number,
+): Steps<Lease | undefined> {
+  const row = yield* first<{ fence: number }>(
+    `INSERT INTO leases (name, owner, fence, expires_at) VALUES (?, ?, 1, ?)
+     ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, fence = leases.fence + 1, expires_at = excluded.expires_at
+     WHERE leases.expires_at <= ?
+     RETURNING fence`,
+    ...[name, owner, now + lengthMs, now],
+  );
+  return row && { name, owner, fence: row.fence };
+}
+
+/** Makes it last longer. False when it is no longer ours. */
+export function* renewLease(lease: Lease, now: number, lengthMs: number): Steps<boolean> {
+  const row = yield* first(
+    'UPDATE leases SET expires_at = ? WHERE name = ? AND owner = ? AND fence = ? RETURNING fence',
+    ...[now + lengthMs, lease.name, lease.owner, lease.fence],
+  );
+  return row !== undefined;
+}
+
+/** Whether it is still ours and running: to be asked in the transaction that depends on it. */
+export function* holdsLease(lease: Lease, now: number): Steps<boolean> {
+  const row = yield* first(
+    'SELECT fence FROM leases WHERE name = ? AND owner = ? AND fence = ? AND expires_at > ?',
+    ...[lease.name, lease.owner, lease.fence, now],
+  );
+  return row !== undefined;
+}
+
+/** Gives it back. Keeps the row, because the fence must go on rising. */
+export function* releaseLease(lease: Lease): Steps<void> {
+  yield* first(
+    'UPDATE leases SET expires_at = 0 WHERE name = ? AND owner = ? AND fence = ? RETURNING fence',
+    ...[lease.name, lease.owner, lease.fence],
+  );
+}

@@ -1,0 +1,53 @@
+/** Servers: the protected upstreams we connect to. No secrets here. */
+import { first, query, type Steps } from './database.ts';
+
+export interface Server {
+  name: string;
+  url: string;
+  kind: 'oauth';
+  /** RFC 8707 resource exactly as the server's metadata spells it. */
+  resource: string;
+  createdAt: number;
+}
+
+interface ServerRow {
+  name: string;
+  url: string;
+  kind: 'oauth';
+  resource: string;
+  created_at: number;
+}
+
+const COLUMNS = 'name, url, kind, resource, created_at';
+
+export function* findServer(name: string): Steps<Server | undefined> {
+  const row = yield* first<ServerRow>(`SELECT ${COLUMNS} FROM servers WHERE name = ?`, name);
+  return row && toServer(row);
+}
+
+export function* findServersByUrl(url: string): Steps<Server[]> {
+  const rows = yield* query<ServerRow>(`SELECT ${COLUMNS} FROM servers WHERE url = ? ORDER BY created_at`, url);
+  return rows.map(toServer);
+}
+
+/** Inserts the server, or updates what a new login learned about it. The URL of a name never changes. */
+export function* saveServer(server: Server): Steps<void> {
+  yield* query(
+    `INSERT INTO servers (name, transport, url, kind, resource, settings, tool_policy, created_at)
+     VALUES (?, 'http', ?, ?, ?, '{}', '{}', ?)
+     ON CONFLICT (name) DO UPDATE SET resource = excluded.resource`,
+    ...[server.name, server.url, server.kind, server.resource, server.createdAt],
+  );
+}
+
+/** Forgets the server unless a connection still uses it. */
+export function* deleteUnusedServer(name: string): Steps<void> {
+  yield* query(
+    'DELETE FROM servers WHERE name = ? AND NOT EXISTS (SELECT 1 FROM connections WHERE server = servers.name)',
+    name,
+  );
+}
+
+function toServer(row: ServerRow): Server {
+  return { name: row.name, url: row.url, kind: row.kind, resource: row.resource, createdAt: row.created_at };
+}

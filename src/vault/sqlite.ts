@@ -1,0 +1,171 @@
+/**
+ * SQLite through Node's built-in driver: one connection per process, WAL, synced at every commit.
+ *
+ * `synchronous=FULL` costs a fraction of a millisecond and is what makes "saved before handed out" true across
+ * a power cut. A busy wait inside SQLite would stop the event loop, so it is short (100 ms) and we wait
+ * between tries asynchronously.
+ */
+import { closeSync, existsSync, mkdirSync, openSync, statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import type { Clock } from '../clock.ts';
+import { BrokerError, systemCode } from '../errors.ts';
+import type { Database, Steps } from './database.ts';
+
+const BUSY_TIMEOUT_MS = 100;
+const LOCK_DEADLINE_MS = 10_000;
+const LOCK_RETRY_MS = 25;
+
+/** SQLITE_BUSY and SQLITE_LOCKED; extended codes carry them in the low byte. */
+const BUSY = 5;
+const LOCKED = 6;
+
+/** WAL needs shared memory, which these filesystems (NFS, SMB, CIFS, SMB2, AFS, Ceph, 9p) do not give. */
+const NETWORK_FILESYSTEMS = new Set([
+  0x6969, 0x517b, 0xff534d42, 0xfe534d42, 0x5346414f, 0x00c36400, 0x01021997,
+]);
+
+/** What Keyv and the migrations need beyond the seam: the connection itself. */
+export interface SqliteDatabase extends Database {
+  readonly connection: DatabaseSync;
+  /** Runs one statement through the cache of prepared statements. */
+  execute(sql: string, parameters: unknown[]): unknown[];
+}
+
+/**
+ * Opens the file, creating it (0600, in a 0700 directory) when `create` is set.
+ *
+ * Throws `vault_missing` when it is not there and may not be created, `vault_unavailable` when it cannot be
+ * opened, written or locked.
+ */
+export function openSqlite(path: string, clock: Clock, create: boolean): SqliteDatabase {
+  try {
+    prepareFile(path, create);
+    return new SqliteConnection(path, clock);
+  } catch (error) {
+    if (error instanceof BrokerError) throw error;
+    throw new BrokerError('vault_unavailable', `the vault ${path} cannot be opened: ${reason(error)}`, {
+      hint: `check that ${dirname(path)} exists and that this user may write there, or choose another place with --home`,
+      cause: error,
+    });
+  }
+}
+
+function prepareFile(path: string, create: boolean): void {
+  if (!existsSync(path)) {
+    if (!create) {
+      throw new BrokerError('vault_missing', `there is no vault at ${path}`, {
+        hint:
+          'sign in first with: broker login <url>\n' +
+          'or, to ask a running daemon instead, set BROKER_AGENT_KEY (and BROKER_URL)',
+      });
+    }
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    // The -wal and -shm files take the mode of this one.
+    closeSync(openSync(path, 'a', 0o600));
+  }
+  if (NETWORK_FILESYSTEMS.has(statfsSync(dirname(path)).type)) {
+    throw new BrokerError('vault_unavailable', `the vault ${path} is on a network filesystem`, {
+      hint: 'SQLite would corrupt it there; choose a local directory with --home',
+    });
+  }
+}
+
+class SqliteConnection implements SqliteDatabase {
+  readonly connection: DatabaseSync;
+  readonly #clock: Clock;
+  readonly #prepared = new Map<string, StatementSync>();
+  #closed = false;
+
+  constructor(path: string, clock: Clock) {
+    this.#clock = clock;
+    this.connection = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true });
+    // Switching to WAL takes the write lock: a second process starting at this moment must wait, not fail.
+    this.connection.exec(`PRAGMA busy_timeout = ${LOCK_DEADLINE_MS}`);
+    this.connection.exec('PRAGMA journal_mode = WAL');
+    this.connection.exec('PRAGMA synchronous = FULL');
+    this.connection.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+  }
+
+  run<T>(steps: () => Steps<T>): Promise<T> {
+    return this.#retryWhileLocked(() => this.#drive(steps()));
+  }
+
+  transaction<T>(steps: () => Steps<T>): Promise<T> {
+    return this.#retryWhileLocked(() => {
+      this.connection.exec('BEGIN IMMEDIATE');
+      try {
+        const result = this.#drive(steps());
+        this.connection.exec('COMMIT');
+        return result;
+      } catch (error) {
+        if (this.connection.isTransaction) this.connection.exec('ROLLBACK');
+        throw error;
+      }
+    });
+  }
+
+  execute(sql: string, parameters: unknown[]): unknown[] {
+    let statement = this.#prepared.get(sql);
+    if (!statement) {
+      statement = this.connection.prepare(sql);
+      this.#prepared.set(sql, statement);
+    }
+    return statement.all(...(parameters as (string | number | null)[]));
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#prepared.clear();
+    this.connection.close();
+  }
+
+  #drive<T>(steps: Steps<T>): T {
+    let turn = steps.next();
+    while (!turn.done) turn = steps.next(this.execute(turn.value.sql, turn.value.parameters));
+    return turn.value;
+  }
+
+  async #retryWhileLocked<T>(work: () => T): Promise<T> {
+    const deadline = this.#clock.now() + LOCK_DEADLINE_MS;
+    for (;;) {
+      try {
+        return work();
+      } catch (error) {
+        if (!isLocked(error)) throw translate(error);
+        if (this.#clock.now() >= deadline) {
+          throw new BrokerError('vault_locked', 'another process keeps the vault locked', {
+            hint: 'try again; if it stays so, look for a hanging broker process or backup job',
+            cause: error,
+          });
+        }
+        await this.#clock.wait(LOCK_RETRY_MS);
+      }
+    }
+  }
+}
+
+function isLocked(error: unknown): boolean {
+  const code = sqliteCode(error);
+  return code !== undefined && ((code & 0xff) === BUSY || (code & 0xff) === LOCKED);
+}
+
+/** SQLite's own failures (disk full, I/O error, read-only) become one clear error; everything else passes. */
+function translate(error: unknown): unknown {
+  if (sqliteCode(error) === undefined) return error;
+  return new BrokerError('vault_unavailable', `the vault could not be read or written: ${reason(error)}`, {
+    hint: 'check free space, the permissions of the vault and its directory, and the disk',
+    cause: error,
+  });
+}
+
+function sqliteCode(error: unknown): number | undefined {
+  if (systemCode(error) !== 'ERR_SQLITE_ERROR') return undefined;
+  const code = (error as { errcode?: unknown }).errcode;
+  return typeof code === 'number' ? code : 0;
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
