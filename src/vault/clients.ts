@@ -48,7 +48,12 @@ interface ClientRow {
 /** Registrations are never changed in place yet, so their secrets are always of the first generation. */
 const GENERATION = 1;
 
-const place = (rowId: string): Place => ({ table: 'clients', row: rowId, column: 'secrets', generation: GENERATION });
+const place = (rowId: string): Place => ({
+  table: 'clients',
+  row: rowId,
+  column: 'secrets',
+  generation: GENERATION,
+});
 
 /** Seals the client and gives back the statements that insert it. */
 export async function insertClient(sealer: Sealer, client: Client): Promise<() => Steps<void>> {

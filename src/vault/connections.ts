@@ -62,7 +62,11 @@ export async function sealTokenSet(
   generation: number,
   tokens: TokenSet,
 ): Promise<SealedTokenSet> {
-  return { generation, sealed: await sealer.seal(serialise(tokens), place(id, 'secrets', generation)), tokens };
+  return {
+    generation,
+    sealed: await sealer.seal(serialise(tokens), place(id, 'secrets', generation)),
+    tokens,
+  };
 }
 
 /** Seals a pair that came too late, for the column `spare`. `generation` is the one it was asked from. */
@@ -72,7 +76,9 @@ export function sealSpare(sealer: Sealer, id: string, generation: number, tokens
 
 /** Opens the current token set. */
 export async function openTokenSet(sealer: Sealer, stored: StoredConnection): Promise<TokenSet> {
-  const secrets = JSON.parse(await sealer.open(stored.sealed, place(stored.id, 'secrets', stored.generation))) as {
+  const secrets = JSON.parse(
+    await sealer.open(stored.sealed, place(stored.id, 'secrets', stored.generation)),
+  ) as {
     access_token: string;
     refresh_token?: string;
     token_type?: string;

@@ -1,11 +1,12 @@
 /** The vault: everything the broker keeps, behind one opening. */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
+import type { MasterKeySources } from '../config.ts';
 import { BrokerError } from '../errors.ts';
 import { type Audit, createAudit } from './audit.ts';
 import { type Cache, openCache } from './cache.ts';
 import type { Database } from './database.ts';
-import { findMasterKey, findOrCreateMasterKey, type MasterKeySources } from './keyring.ts';
+import { findMasterKey, findOrCreateMasterKey } from './keyring.ts';
 import { migrate } from './migrate.ts';
 import { createKeys, hasKeys, openSealer, type Sealer } from './seal.ts';
 import { openSqlite, type SqliteDatabase } from './sqlite.ts';

@@ -9,22 +9,8 @@ import { execFileSync } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { MasterKeySources } from '../config.ts';
 import { BrokerError, systemCode } from '../errors.ts';
-import type { Secret } from '../secret.ts';
-
-/** Places to look, in order of precedence. Each is optional but the last. */
-export interface MasterKeySources {
-  /** `--master-key-file` or `BROKER_MASTER_KEY_FILE`. */
-  file?: string | undefined;
-  /** `$CREDENTIALS_DIRECTORY/broker-master-key`, from systemd's LoadCredential. */
-  credential?: string | undefined;
-  /** `BROKER_MASTER_KEY`: the key itself. */
-  value?: Secret | undefined;
-  /** `BROKER_MASTER_KEY_COMMAND`: prints the key; any KMS or secret store. */
-  command?: string | undefined;
-  /** Key file in the configuration directory, made together with a new vault. */
-  defaultFile: string;
-}
 
 export interface MasterKey {
   /** Derived from the key, so it doubles as the key check value: another key has another id. */

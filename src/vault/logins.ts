@@ -3,7 +3,7 @@
  * them back. A row is used once, by deleting it, and dies by itself.
  */
 import { createHash } from 'node:crypto';
-import { Secret } from '../secret.ts';
+import type { Secret } from '../secret.ts';
 import { first, query, type Steps } from './database.ts';
 import type { Place, Sealer } from './seal.ts';
 
@@ -25,7 +25,11 @@ export interface PendingLogin {
 const place = (id: string): Place => ({ table: 'logins', row: id, column: 'secrets', generation: 1 });
 
 /** Seals the login and gives back the statements that insert it; logins past their time go with it. */
-export async function insertLogin(sealer: Sealer, login: PendingLogin, now: number): Promise<() => Steps<void>> {
+export async function insertLogin(
+  sealer: Sealer,
+  login: PendingLogin,
+  now: number,
+): Promise<() => Steps<void>> {
   const secrets = await sealer.seal(
     JSON.stringify({ state: login.state.reveal(), code_verifier: login.codeVerifier.reveal() }),
     place(login.id),

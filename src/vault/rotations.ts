@@ -4,6 +4,7 @@
  * A row is on disk before the token leaves, and closed with the answer. An open row after a crash therefore
  * means: this token was shown to the server and we do not know what it did.
  */
+import type { PresentationHistory } from '../core/after-refusal.ts';
 import { first, query, type Steps } from './database.ts';
 
 export interface Rotation {
@@ -29,7 +30,7 @@ export function* openRotation(
   return { connectionId, generation, attempt: row?.attempt ?? 1 };
 }
 
-/** Closes the row with what the answer meant, such as `success` or `not_processed`. */
+/** Closes the row with what the answer meant, such as `success` or `invalid_grant`. */
 export function* closeRotation(rotation: Rotation, outcome: string, now: number): Steps<void> {
   yield* query(
     'UPDATE rotations SET finished_at = ?, outcome = ? WHERE connection_id = ? AND generation = ? AND attempt = ?',
@@ -37,27 +38,15 @@ export function* closeRotation(rotation: Rotation, outcome: string, now: number)
   );
 }
 
-/** How often this generation's refresh token was presented without an answer we understood. */
-export function* countOpenRotations(connectionId: string, generation: number): Steps<number> {
-  const row = yield* first<{ open: number }>(
-    'SELECT COUNT(*) AS open FROM rotations WHERE connection_id = ? AND generation = ? AND finished_at IS NULL',
-    connectionId,
-    generation,
+/** What earlier presentations of the same refresh token met with. */
+export function* historyOf({ connectionId, generation, attempt }: Rotation): Steps<PresentationHistory> {
+  const row = yield* first<{ unanswered: number | null; last_invalid_grant_at: number | null }>(
+    `SELECT SUM(CASE WHEN finished_at IS NULL THEN 1 ELSE 0 END) AS unanswered,
+            MAX(CASE WHEN outcome = 'invalid_grant' THEN finished_at END) AS last_invalid_grant_at
+     FROM rotations WHERE connection_id = ? AND generation = ? AND attempt <> ?`,
+    ...[connectionId, generation, attempt],
   );
-  return Number(row?.open ?? 0);
-}
-
-/** How often this generation's refresh token was answered with this outcome, and when last (epoch ms). */
-export function* outcomesOf(
-  connectionId: string,
-  generation: number,
-  outcome: string,
-): Steps<{ count: number; lastAt: number | null }> {
-  const row = yield* first<{ count: number; last_at: number | null }>(
-    'SELECT COUNT(*) AS count, MAX(finished_at) AS last_at FROM rotations WHERE connection_id = ? AND generation = ? AND outcome = ?',
-    ...[connectionId, generation, outcome],
-  );
-  return { count: Number(row?.count ?? 0), lastAt: row?.last_at ?? null };
+  return { unanswered: Number(row?.unanswered ?? 0), lastInvalidGrantAt: row?.last_invalid_grant_at ?? null };
 }
 
 /** Closes rows that a newer generation has answered, whatever became of them. */

@@ -26,7 +26,10 @@ export function* findServer(name: string): Steps<Server | undefined> {
 }
 
 export function* findServersByUrl(url: string): Steps<Server[]> {
-  const rows = yield* query<ServerRow>(`SELECT ${COLUMNS} FROM servers WHERE url = ? ORDER BY created_at`, url);
+  const rows = yield* query<ServerRow>(
+    `SELECT ${COLUMNS} FROM servers WHERE url = ? ORDER BY created_at`,
+    url,
+  );
   return rows.map(toServer);
 }
 

@@ -1,0 +1,68 @@
+/** Finding a connection on behalf of a caller: the one gate in front of every connection. */
+import { type AccessMode, maySee, mayUse } from '../core/access-policy.ts';
+import { BrokerError } from '../errors.ts';
+import { findConnection, type StoredConnection } from '../vault/connections.ts';
+import { actorOf, type Caller, type Context } from './context.ts';
+
+/** Whether the caller may know that this connection exists. */
+export function isVisible(caller: Caller, name: string): boolean {
+  return caller.kind === 'operator' || maySee(caller.agent.policy, name);
+}
+
+/**
+ * The connection, if the caller may see it and use it in this way. Refusals are on disk before the answer.
+ *
+ * Throws `not_found` (unknown and invisible alike), `forbidden`.
+ *
+ * @param mode undefined: only to look at it
+ */
+export async function findFor(
+  { vault }: Pick<Context, 'vault'>,
+  caller: Caller,
+  name: string,
+  mode?: AccessMode,
+): Promise<StoredConnection> {
+  const stored = await vault.run(() => findConnection(name));
+  if (!stored || !isVisible(caller, name)) {
+    if (caller.kind === 'agent') await refuse(vault, caller, name, mode, 'not_found');
+    throw unknownConnection(caller, name);
+  }
+  if (caller.kind === 'agent' && mode !== undefined && !mayUse(caller.agent.policy, mode)) {
+    await refuse(vault, caller, name, mode, 'forbidden');
+    throw new BrokerError(
+      'forbidden',
+      `the agent ${caller.agent.name} may not be handed the token of ${name}`,
+      {
+        hint: `an operator can allow it: broker agent add with --mode ${mode}`,
+        connection: name,
+      },
+    );
+  }
+  return stored;
+}
+
+function unknownConnection(caller: Caller, name: string): BrokerError {
+  return new BrokerError(
+    'not_found',
+    `there is no connection ${name}${caller.kind === 'agent' ? ' for this agent' : ''}`,
+    {
+      hint:
+        caller.kind === 'agent'
+          ? 'GET /v1/connections lists what this agent may use; an operator can allow more'
+          : 'broker list shows what is connected; broker login <url> adds one',
+      connection: name,
+    },
+  );
+}
+
+async function refuse(
+  vault: Context['vault'],
+  caller: Caller,
+  connection: string,
+  mode: AccessMode | undefined,
+  outcome: string,
+): Promise<void> {
+  await vault.transaction(() =>
+    vault.audit.append({ actor: actorOf(caller), action: mode ?? 'show', connection, outcome }),
+  );
+}

@@ -1,0 +1,97 @@
+/** What there is to know about connections, without secrets: for `list`, `show` and the HTTP routes. */
+import { fixingCommand } from '../core/connection.ts';
+import { refreshAfter } from '../core/refresh-policy.ts';
+import { findClient } from '../vault/clients.ts';
+import { listConnections, type StoredConnection } from '../vault/connections.ts';
+import { findServer } from '../vault/servers.ts';
+import { findFor, isVisible } from './access.ts';
+import type { Caller, Context } from './context.ts';
+
+/** A connection as shown. Instants are RFC 3339; what is unknown is left out. The same in JSON and over HTTP. */
+export interface ConnectionView {
+  name: string;
+  server: string;
+  url?: string;
+  resource?: string;
+  account?: string;
+  state: string;
+  code?: string;
+  cause?: string;
+  since: string;
+  next_attempt_at?: string;
+  next_step?: string;
+  expires_at?: string;
+  refresh_after?: string;
+  scope?: string;
+  refresh_token: boolean;
+  generation: number;
+  issuer?: string;
+  client_id?: string;
+  client_source?: string;
+  client_secret_expires_at?: string;
+  redirect_uri?: string;
+  created_at: string;
+  last_refreshed_at: string;
+  last_used_at?: string;
+}
+
+/** All connections the caller may see, by name. */
+export async function listFor(context: Context, caller: Caller): Promise<ConnectionView[]> {
+  const all = await context.vault.run(() => listConnections());
+  return Promise.all(
+    all.filter(({ name }) => isVisible(caller, name)).map((stored) => view(context, stored)),
+  );
+}
+
+/** One connection. Throws `not_found`. */
+export async function showFor(context: Context, caller: Caller, name: string): Promise<ConnectionView> {
+  return view(context, await findFor(context, caller, name));
+}
+
+export async function view({ vault }: Context, stored: StoredConnection): Promise<ConnectionView> {
+  const { server, client } = await vault.run(function* () {
+    return {
+      server: yield* findServer(stored.server),
+      client: stored.clientRowId === null ? undefined : yield* findClient(stored.clientRowId),
+    };
+  });
+  return {
+    name: stored.name,
+    server: stored.server,
+    ...given('url', server?.url),
+    ...given('resource', server?.resource),
+    ...given('account', stored.accountIdentity),
+    state: stored.state,
+    ...given('code', stored.code),
+    ...given('cause', stored.cause),
+    since: timestamp(stored.since),
+    ...given('next_attempt_at', timestampOrNull(stored.nextAttemptAt)),
+    ...given('next_step', fixingCommand(stored)),
+    ...given('expires_at', timestampOrNull(stored.accessExpiresAt)),
+    ...given('refresh_after', timestampOrNull(refreshAfter(stored))),
+    ...given('scope', stored.scope),
+    refresh_token: stored.hasRefreshToken,
+    generation: stored.generation,
+    ...given('issuer', client?.issuer),
+    ...given('client_id', client?.client_id),
+    ...given('client_source', client?.source),
+    ...given('client_secret_expires_at', timestampOrNull(client?.client_secret_expires_at ?? null)),
+    ...given('redirect_uri', client?.redirect_uri),
+    created_at: timestamp(stored.createdAt),
+    last_refreshed_at: timestamp(stored.receivedAt),
+    ...given('last_used_at', timestampOrNull(stored.lastUsedAt)),
+  };
+}
+
+/** RFC 3339, whole seconds. */
+export function timestamp(at: number): string {
+  return new Date(at).toISOString().replace(/\.\d{3}Z$/, 'Z');
+}
+
+function timestampOrNull(at: number | null): string | null {
+  return at === null ? null : timestamp(at);
+}
+
+function given<K extends string>(name: K, value: string | null | undefined): { [P in K]?: string } {
+  return (value === null || value === undefined ? {} : { [name]: value }) as { [P in K]?: string };
+}

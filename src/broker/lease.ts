@@ -1,0 +1,92 @@
+/**
+ * Holding a connection's lease while working on it.
+ *
+ * The lease outlives the longest request, is renewed by a heartbeat meanwhile, and is always given back. Who
+ * finds it taken waits, looking now and then whether the wait is still worth it.
+ */
+import { BrokerError } from '../errors.ts';
+import { REQUEST_DEADLINE_MS } from '../oauth/http.ts';
+import type { Vault } from '../vault/index.ts';
+import { type Lease, releaseLease, renewLease, takeLease } from '../vault/leases.ts';
+import type { Context } from './context.ts';
+
+/** Longer than one request with its lookups before and its save after. */
+export const LEASE_MS = 3 * REQUEST_DEADLINE_MS;
+/** Less than a third of the lease: two heartbeats may fail before it is lost. */
+const HEARTBEAT_MS = LEASE_MS / 4;
+const WAIT_DEADLINE_MS = LEASE_MS;
+const POLL_MS = 50;
+
+type Parts = Pick<Context, 'vault' | 'clock' | 'log'>;
+
+/** The lease that guards the secrets of a connection. */
+export const leaseOf = (connectionName: string) => `connection:${connectionName}`;
+
+/**
+ * Runs `work` while holding the lease.
+ *
+ * @param unlessDone asked before each try; a value ends the wait and is the result, without the lease
+ * Throws `upstream_unavailable` when the holder does not let go for 90 s.
+ */
+export async function withLease<T>(
+  { vault, clock, log }: Parts,
+  name: string,
+  work: (lease: Lease) => Promise<T>,
+  unlessDone: () => Promise<T | undefined> = async () => undefined,
+): Promise<T> {
+  const deadline = clock.now() + WAIT_DEADLINE_MS;
+  for (;;) {
+    const done = await unlessDone();
+    if (done !== undefined) return done;
+    const lease = await vault.transaction(() => takeLease(name, vault.owner, clock.now(), LEASE_MS));
+    if (lease) return hold({ vault, clock, log }, lease, work);
+    if (clock.now() >= deadline) {
+      throw new BrokerError('upstream_unavailable', `another broker process is still busy with ${name}`, {
+        hint: 'try again in a moment',
+        retryAfterSeconds: 5,
+      });
+    }
+    await clock.wait(POLL_MS * (1 + Math.random()));
+  }
+}
+
+async function hold<T>(
+  { vault, clock, log }: Parts,
+  lease: Lease,
+  work: (lease: Lease) => Promise<T>,
+): Promise<T> {
+  const stop = new AbortController();
+  const heartbeat = beat({ vault, clock, log }, lease, stop.signal);
+  try {
+    return await work(lease);
+  } finally {
+    stop.abort();
+    await heartbeat;
+    await release(vault, lease);
+  }
+}
+
+async function beat({ vault, clock, log }: Parts, lease: Lease, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      await clock.wait(HEARTBEAT_MS, signal);
+    } catch {
+      return;
+    }
+    const isOurs = await vault
+      .transaction(() => renewLease(lease, clock.now(), LEASE_MS))
+      .catch((error: unknown) => {
+        log.warn({ err: error, lease: lease.name }, 'a lease could not be renewed');
+        return true;
+      });
+    if (!isOurs) {
+      log.warn({ lease: lease.name }, 'a lease was lost to another process');
+      return;
+    }
+  }
+}
+
+/** A lease that cannot be given back ends by itself; the work it guarded is done either way. */
+async function release(vault: Vault, lease: Lease): Promise<void> {
+  await vault.transaction(() => releaseLease(lease)).catch(() => {});
+}

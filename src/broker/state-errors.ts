@@ -1,0 +1,38 @@
+/** A connection that cannot serve, as the error its callers get: what happened and what to do next. */
+import { type Connection, fixingCommand } from '../core/connection.ts';
+import { BrokerError, type ErrorCode } from '../errors.ts';
+
+/** Seconds to wait when no attempt is planned yet. */
+const DEFAULT_RETRY_SECONDS = 5;
+
+/** `login_required`, `client_invalid`, `config_error`, or `upstream_unavailable` while a retry may help. */
+export function stateError(connection: Connection, now: number): BrokerError {
+  const { name, state, nextAttemptAt } = connection;
+  const because = connection.cause === null ? '' : `: ${connection.cause}`;
+  const needsPerson = (code: ErrorCode, message: string) =>
+    new BrokerError(code, `${message}${because}`, {
+      hint: fixingCommand(connection) ?? undefined,
+      connection: name,
+    });
+  switch (state) {
+    case 'login_required':
+      return needsPerson('login_required', `${name} must be signed in again`);
+    case 'client_invalid':
+      return needsPerson('client_invalid', `the server no longer knows the client of ${name}`);
+    case 'config_error':
+      return needsPerson('config_error', `${name} cannot be refreshed`);
+    case 'disabled':
+      return needsPerson('config_error', `${name} is disabled`);
+    case 'ok':
+    case 'degraded':
+    case 'uncertain': {
+      const seconds =
+        nextAttemptAt === null ? DEFAULT_RETRY_SECONDS : Math.max(1, Math.ceil((nextAttemptAt - now) / 1000));
+      return new BrokerError('upstream_unavailable', `no valid token for ${name} at the moment${because}`, {
+        hint: `the next attempt is due in ${seconds} s; broker show ${name} tells more`,
+        connection: name,
+        retryAfterSeconds: seconds,
+      });
+    }
+  }
+}

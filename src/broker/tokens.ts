@@ -1,0 +1,126 @@
+/** An agent (or the operator) asks for an access token: allowed? usable? answer, else refresh, then answer. */
+import { fixingCommand } from '../core/connection.ts';
+import { isAlive, isUsable, MIN_REFRESH_INTERVAL_MS, refreshAfter } from '../core/refresh-policy.ts';
+import { BrokerError } from '../errors.ts';
+import type { Secret } from '../secret.ts';
+import { openTokenSet, type StoredConnection } from '../vault/connections.ts';
+import { findServer } from '../vault/servers.ts';
+import { findFor } from './access.ts';
+import { actorOf, type Caller, type Context } from './context.ts';
+import { stateError } from './state-errors.ts';
+
+export interface TokenQuery {
+  /** Seconds the token should live at least. Default 0. Clamped to half its lifetime. */
+  minTtlSeconds?: number | undefined;
+  /** Generation of a token the server refused. Refreshes only if it is still the current one. */
+  rejectedGeneration?: number | undefined;
+}
+
+export interface GrantedToken {
+  connection: string;
+  account: string | null;
+  accessToken: Secret;
+  generation: number;
+  /** Epoch ms. Null: unknown. */
+  expiresAt: number | null;
+  /** Epoch ms from which asking again gives a newer token. Null: unknown. */
+  refreshAfter: number | null;
+  scope: string | null;
+  resource: string;
+  /** What the caller should know although it got a token, such as that refreshing fails. */
+  warnings: string[];
+}
+
+/**
+ * Hands out the access token of a connection, refreshed if need be.
+ *
+ * Throws `not_found`, `forbidden`, `rate_limited` (a fresh token was rejected again at once), `login_required`,
+ * `client_invalid`, `config_error`, `upstream_unavailable`, `save_failed`.
+ */
+export async function getToken(
+  context: Context,
+  caller: Caller,
+  name: string,
+  query: TokenQuery = {},
+): Promise<GrantedToken> {
+  const stored = await findFor(context, caller, name, 'token');
+  const isRejected = query.rejectedGeneration === stored.generation;
+  const isGoodEnough = !isRejected && isUsable(stored, context.clock.now(), query.minTtlSeconds);
+  if (isGoodEnough) return answer(context, caller, stored);
+  if (isRejected) refuseHasty(context, stored);
+  try {
+    return await answer(context, caller, await refreshOrExplain(context, caller, stored));
+  } catch (error) {
+    const current = await findFor(context, caller, name, 'token');
+    // A token that still lives is better than none, unless the server just refused this very one.
+    const isServable = !(isRejected && current.generation === stored.generation);
+    if (!(error instanceof BrokerError) || !isServable || !isAlive(current, context.clock.now())) throw error;
+    return answer(context, caller, current);
+  }
+}
+
+/** Refreshes, unless it is known that it cannot help now. */
+async function refreshOrExplain(
+  context: Context,
+  caller: Caller,
+  stored: StoredConnection,
+): Promise<StoredConnection> {
+  const now = context.clock.now();
+  const isHopeless = stored.nextAttemptAt === null && stored.state !== 'ok';
+  const isTooEarly = stored.nextAttemptAt !== null && now < stored.nextAttemptAt;
+  const isOver = !stored.hasRefreshToken && isAlive(stored, now);
+  if (isHopeless || isTooEarly || isOver) throw stateError(stored, now);
+  return context.refresher.refresh(stored, actorOf(caller));
+}
+
+/** A caller whose fresh token is rejected has another problem than its age; refreshing in a circle burns the grant. */
+function refuseHasty({ clock }: Context, stored: StoredConnection): void {
+  const age = clock.now() - stored.receivedAt;
+  if (age >= MIN_REFRESH_INTERVAL_MS) return;
+  throw new BrokerError(
+    'rate_limited',
+    `the token of ${stored.name} was refreshed only ${Math.floor(age / 1000)} s ago`,
+    {
+      hint: 'if the server rejects it still, its scope or audience may be wrong: look at the 401 it sends',
+      connection: stored.name,
+      retryAfterSeconds: Math.ceil((MIN_REFRESH_INTERVAL_MS - age) / 1000),
+    },
+  );
+}
+
+async function answer(context: Context, caller: Caller, stored: StoredConnection): Promise<GrantedToken> {
+  const { vault, handOuts } = context;
+  const tokens = await openTokenSet(vault.sealer, stored);
+  const server = await vault.run(() => findServer(stored.server));
+  handOuts.add({
+    connectionId: stored.id,
+    agentName: caller.kind === 'agent' ? caller.agent.name : undefined,
+    record: {
+      actor: actorOf(caller),
+      action: 'token',
+      connection: stored.name,
+      outcome: 'ok',
+      detail: { generation: stored.generation, token: tokens.accessToken.fingerprint() },
+    },
+  });
+  return {
+    connection: stored.name,
+    account: stored.accountIdentity,
+    accessToken: tokens.accessToken,
+    generation: stored.generation,
+    expiresAt: stored.accessExpiresAt,
+    refreshAfter: refreshAfter(stored),
+    scope: stored.scope,
+    resource: server?.resource ?? '',
+    warnings: warningsFor(stored),
+  };
+}
+
+function warningsFor(stored: StoredConnection): string[] {
+  const warnings: string[] = [];
+  const command = fixingCommand(stored);
+  if (command !== null)
+    warnings.push(`${stored.state}: ${stored.cause ?? 'not refreshing'}; run: ${command}`);
+  if (!stored.hasRefreshToken) warnings.push('no refresh token: this login ends with its access token');
+  return warnings;
+}

@@ -1,0 +1,171 @@
+/**
+ * Where settings come from: command line, then `BROKER_…` in the environment, then the config file, then the
+ * default. This is the only file that reads the environment, so it also lists everything that is read there.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { BrokerError, systemCode } from './errors.ts';
+import { Secret } from './secret.ts';
+
+/** Folder name under the XDG and systemd directories. */
+const PROGRAM = 'mcp-token-broker';
+
+export const DEFAULT_LISTEN = '127.0.0.1:8787';
+export const DEFAULT_DAEMON_URL = `http://${DEFAULT_LISTEN}`;
+
+/** Places to look for the master key, in order of precedence. Each is optional but the last. */
+export interface MasterKeySources {
+  /** `--master-key-file` or `BROKER_MASTER_KEY_FILE`. */
+  file?: string | undefined;
+  /** `$CREDENTIALS_DIRECTORY/broker-master-key`, from systemd's LoadCredential. */
+  credential?: string | undefined;
+  /** `BROKER_MASTER_KEY`: the key itself. */
+  value?: Secret | undefined;
+  /** `BROKER_MASTER_KEY_COMMAND`: prints the key; any KMS or secret store. */
+  command?: string | undefined;
+  /** Key file in the configuration directory, made together with a new vault. */
+  defaultFile: string;
+}
+
+export interface ProxySettings {
+  httpProxy: string | undefined;
+  httpsProxy: string | undefined;
+  /** Hosts reached directly, comma separated. */
+  noProxy: string | undefined;
+}
+
+/** Facts every command may need. Options of single commands are theirs. */
+export interface Settings {
+  /** Directory of the data. */
+  home: string;
+  /** Directory of config file and default key file, apart from the data. */
+  configDirectory: string;
+  /** Path of the SQLite file. */
+  database: string;
+  masterKey: MasterKeySources;
+  /** PEM file with further certificate authorities. */
+  caFile: string | undefined;
+  proxy: ProxySettings;
+  /** Where a running daemon is: `http://host:port` or `unix:/path`. */
+  daemonUrl: string;
+  /** Key of the agent we are. Undefined: we are the operator. */
+  agentKey: Secret | undefined;
+  /** Whether a person looks at a local screen: no SSH, and a display where one is needed. */
+  hasLocalScreen: boolean;
+}
+
+/** Global options as commander parsed them. */
+export interface GlobalOptions {
+  home?: string;
+  config?: string;
+  database?: string;
+  masterKeyFile?: string;
+  caFile?: string;
+}
+
+export type Variables = Record<string, string | undefined>;
+
+const FileSchema = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.array(z.string())]));
+export type ConfigFile = z.infer<typeof FileSchema>;
+
+/**
+ * Resolves the settings. Removes `BROKER_MASTER_KEY` and `BROKER_AGENT_KEY` from `variables` once read, so that
+ * no child process inherits them.
+ *
+ * Throws `usage` for settings that cannot be.
+ */
+export function readSettings(options: GlobalOptions, variables: Variables = process.env): Settings {
+  const home =
+    options.home ??
+    firstOf(variables.STATE_DIRECTORY) ??
+    xdg(variables.XDG_DATA_HOME, variables, '.local/share');
+  const configDirectory = configDirectoryOf(variables);
+  return {
+    home,
+    configDirectory,
+    database: options.database ?? join(home, 'broker.db'),
+    masterKey: {
+      file: options.masterKeyFile,
+      credential:
+        variables.CREDENTIALS_DIRECTORY && join(variables.CREDENTIALS_DIRECTORY, 'broker-master-key'),
+      value: takeSecret(variables, 'BROKER_MASTER_KEY'),
+      command: variables.BROKER_MASTER_KEY_COMMAND || undefined,
+      defaultFile: join(configDirectory, 'master.key'),
+    },
+    caFile: options.caFile,
+    proxy: {
+      httpProxy: variables.http_proxy || variables.HTTP_PROXY || undefined,
+      httpsProxy: variables.https_proxy || variables.HTTPS_PROXY || undefined,
+      noProxy: variables.no_proxy || variables.NO_PROXY || undefined,
+    },
+    daemonUrl: variables.BROKER_URL || DEFAULT_DAEMON_URL,
+    agentKey: readAgentKey(variables),
+    hasLocalScreen: hasLocalScreen(variables),
+  };
+}
+
+/**
+ * Reads the config file: one flat JSON object whose keys are option names without dashes in front, such as
+ * `{"listen": ["127.0.0.1:8787"], "log-level": "warn"}`. An absent default file is an empty one.
+ */
+export function readConfigFile(path: string | undefined, variables: Variables = process.env): ConfigFile {
+  const file = path ?? join(configDirectoryOf(variables), 'config.json');
+  if (path === undefined && !existsSync(file)) return {};
+  try {
+    return FileSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (error) {
+    const reason =
+      systemCode(error) ?? (error instanceof SyntaxError ? 'it is not JSON' : 'a value has the wrong type');
+    throw new BrokerError('usage', `the config file ${file} cannot be used: ${reason}`, {
+      hint: 'it is one JSON object of option names to values, such as {"log-level": "warn"}',
+      cause: error,
+    });
+  }
+}
+
+/** `--callback-port` → `BROKER_CALLBACK_PORT`. */
+export function environmentName(optionName: string): string {
+  return `BROKER_${optionName.toUpperCase().replaceAll('-', '_')}`;
+}
+
+function configDirectoryOf(variables: Variables): string {
+  return firstOf(variables.CONFIGURATION_DIRECTORY) ?? xdg(variables.XDG_CONFIG_HOME, variables, '.config');
+}
+
+/** systemd separates several directories by colons. */
+function firstOf(directories: string | undefined): string | undefined {
+  return directories?.split(':')[0] || undefined;
+}
+
+function xdg(base: string | undefined, variables: Variables, fallback: string): string {
+  return join(base || join(variables.HOME || homedir(), fallback), PROGRAM);
+}
+
+function takeSecret(variables: Variables, name: string): Secret | undefined {
+  const value = variables[name];
+  delete variables[name];
+  return value ? new Secret(value) : undefined;
+}
+
+function readAgentKey(variables: Variables): Secret | undefined {
+  const key = takeSecret(variables, 'BROKER_AGENT_KEY');
+  if (key) return key;
+  const file = variables.BROKER_AGENT_KEY_FILE;
+  if (!file) return undefined;
+  try {
+    return new Secret(readFileSync(file, 'utf8').trim());
+  } catch (error) {
+    throw new BrokerError('usage', `the agent key file ${file} cannot be read (${systemCode(error)})`, {
+      hint: 'check BROKER_AGENT_KEY_FILE',
+      cause: error,
+    });
+  }
+}
+
+function hasLocalScreen(variables: Variables): boolean {
+  if (variables.SSH_CONNECTION || variables.SSH_TTY) return false;
+  if (process.platform === 'darwin' || process.platform === 'win32') return true;
+  return Boolean(variables.DISPLAY || variables.WAYLAND_DISPLAY);
+}

@@ -1,0 +1,72 @@
+/** What a failed refresh does to a connection: the state it gets, why, and when to try again. */
+import type { Connection, ConnectionState, StateReason } from './connection.ts';
+import { backoffMs } from './refresh-policy.ts';
+import type { Verdict } from './verdict.ts';
+
+/** A first `invalid_grant` is believed only after a second one at least this much later. */
+export const CONFIRM_AFTER_MS = 60_000;
+
+/** What the journal tells of this generation's refresh token, the present attempt left out. */
+export interface PresentationHistory {
+  /** Presentations whose outcome is unknown. */
+  unanswered: number;
+  /** When `invalid_grant` was last answered, epoch ms. Null: never. */
+  lastInvalidGrantAt: number | null;
+}
+
+export type Refusal = Exclude<Verdict, { verdict: 'success' }>;
+export type NewState = StateReason & { state: ConnectionState };
+
+/**
+ * The state after a refusal. No outcome plans "never again" but a definite end: every other one has a next
+ * attempt, however far.
+ *
+ * @param jitter from 0 to 1
+ */
+export function stateAfterRefusal(
+  connection: Connection,
+  verdict: Refusal,
+  history: PresentationHistory,
+  now: number,
+  jitter: number,
+): NewState {
+  const failures = connection.failures + 1;
+  const become = (state: ConnectionState, cause: string, nextAttemptAt: number | null): NewState => ({
+    state,
+    code: verdict.code,
+    cause,
+    since: connection.state === state ? connection.since : now,
+    nextAttemptAt,
+    failures,
+  });
+  const later = (retryAfterSeconds?: number) => now + backoffMs(failures, jitter, retryAfterSeconds);
+  switch (verdict.verdict) {
+    case 'not_processed':
+      return become(
+        'degraded',
+        `the server could not be asked (${verdict.code})`,
+        later(verdict.retryAfterSeconds),
+      );
+    case 'unknown':
+      return become(
+        'uncertain',
+        `the server was asked, but its answer was lost (${verdict.code})`,
+        later(verdict.retryAfterSeconds),
+      );
+    case 'client_invalid':
+      return become('client_invalid', `the server refused our client (${verdict.code})`, null);
+    case 'config_error':
+      return become('config_error', `the server refused the request (${verdict.code})`, later());
+    case 'final': {
+      const { unanswered, lastInvalidGrantAt } = history;
+      const isConfirmed = lastInvalidGrantAt !== null && now - lastInvalidGrantAt >= CONFIRM_AFTER_MS;
+      if (unanswered > 0 || isConfirmed) return become('login_required', 'the server ended the login', null);
+      const confirmAt = (lastInvalidGrantAt ?? now) + CONFIRM_AFTER_MS;
+      return become(
+        'degraded',
+        'the server refused the refresh token once; it will be asked again',
+        confirmAt,
+      );
+    }
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * The authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636): begin, check what came back, redeem.
+ *
+ * What comes back is checked in a fixed order: `state` (is this the answer to our question), `iss` (from the
+ * server we asked, RFC 9207), `error`, and only then the code. Nothing of an answer that fails an earlier step
+ * is acted on or shown.
+ */
+import * as oauth from 'oauth4webapi';
+import * as client from 'openid-client';
+import { BrokerError, quote } from '../errors.ts';
+import { Secret } from '../secret.ts';
+import { type ClientCredentials, clientAuth } from './client-auth.ts';
+import { type Fetch, isLoopback, requireSafeUrl } from './http.ts';
+import type { ServerMetadata } from './server-discovery.ts';
+import { observe, requestOptions, type TokenAnswer } from './token-request.ts';
+
+export interface AuthorizationRequest {
+  /** Where the person must go. */
+  url: string;
+  state: Secret;
+  codeVerifier: Secret;
+}
+
+export interface AuthorizationParameters {
+  metadata: ServerMetadata;
+  clientId: string;
+  redirectUri: string;
+  resource: string;
+  /** Space separated. Undefined: the parameter is left out and the server decides. */
+  scope: string | undefined;
+}
+
+/** Builds the authorization request with fresh `state` and PKCE verifier. */
+export async function beginAuthorization(parameters: AuthorizationParameters): Promise<AuthorizationRequest> {
+  const { metadata, clientId, redirectUri, resource, scope } = parameters;
+  const codeVerifier = client.randomPKCECodeVerifier();
+  const state = client.randomState();
+  const configuration = new client.Configuration(metadata, clientId);
+  if (isLoopback(metadata.authorization_endpoint)) client.allowInsecureRequests(configuration);
+  const url = client.buildAuthorizationUrl(configuration, {
+    redirect_uri: redirectUri,
+    response_type: 'code',
+    code_challenge: await client.calculatePKCECodeChallenge(codeVerifier),
+    code_challenge_method: 'S256',
+    state,
+    resource,
+    ...(scope === undefined ? {} : { scope }),
+    // Without it OpenID providers drop offline_access in silence (OpenID Connect Core 1.0 §11).
+    ...(scope?.split(' ').includes('offline_access') ? { prompt: 'consent' } : {}),
+  });
+  requireSafeUrl(url.href);
+  return { url: url.href, state: new Secret(state), codeVerifier: new Secret(codeVerifier) };
+}
+
+/**
+ * The scope to ask for: what the operator chose, else what the challenge demands, else all the resource
+ * supports, else none. `offline_access` is added when the server advertises it, never otherwise.
+ */
+export function chooseScope(
+  chosen: string[],
+  challengeScope: string | undefined,
+  scopesSupported: string[] | undefined,
+  metadata: ServerMetadata,
+): string | undefined {
+  const wanted =
+    chosen.length > 0 ? chosen : (challengeScope?.split(/\s+/).filter(Boolean) ?? scopesSupported ?? []);
+  const offline = metadata.scopes_supported?.includes('offline_access') ? ['offline_access'] : [];
+  const scope = [...new Set([...wanted, ...offline])].join(' ');
+  return scope === '' ? undefined : scope;
+}
+
+export type Callback =
+  /** Not an answer to our question: discard it and go on waiting. */
+  { kind: 'foreign' } | { kind: 'answer'; parameters: URLSearchParams };
+
+/**
+ * Checks what the authorization server sent back with the person.
+ *
+ * Throws `callback_invalid` (issuer wrong or missing, no code), `login_denied` (the person said no),
+ * `login_refused` (the server said no). Returns `foreign` for a missing or wrong `state`.
+ *
+ * @see RFC 9207 §2.4: strings are compared as they are, without normalising
+ */
+export function checkCallback(
+  parameters: URLSearchParams,
+  state: Secret,
+  metadata: ServerMetadata,
+): Callback {
+  if (parameters.getAll('state').length !== 1 || parameters.get('state') !== state.reveal())
+    return { kind: 'foreign' };
+  checkIssuer(parameters, metadata);
+  const error = parameters.get('error');
+  if (error !== null) throw refusal(error, parameters.get('error_description'), metadata);
+  if (parameters.getAll('code').length !== 1 || parameters.get('code') === '') {
+    throw new BrokerError('callback_invalid', `the answer of ${metadata.issuer} holds no code`, {
+      hint: 'start the login again; if it stays so, the server is not following OAuth',
+    });
+  }
+  return { kind: 'answer', parameters };
+}
+
+function checkIssuer(parameters: URLSearchParams, metadata: ServerMetadata): void {
+  const issuers = parameters.getAll('iss');
+  const isAdvertised = metadata.authorization_response_iss_parameter_supported === true;
+  if (issuers.length === 0 && isAdvertised) {
+    throw new BrokerError(
+      'callback_invalid',
+      'the answer does not say which server it comes from (iss is missing)',
+      {
+        hint: `${metadata.issuer} announces that it always does; if you pasted the URL, paste it whole\nthe code was not used; start the login again`,
+      },
+    );
+  }
+  if (issuers.some((iss) => iss !== metadata.issuer) || issuers.length > 1) {
+    throw new BrokerError('callback_invalid', 'the answer comes from another authorization server', {
+      hint: `asked was ${quote(metadata.issuer)}, answered has ${quote(issuers.join(' '))}\nthe code was not used; start the login again`,
+    });
+  }
+}
+
+function refusal(error: string, description: string | null, metadata: ServerMetadata): BrokerError {
+  const words = description ? `: ${quote(description)}` : '';
+  if (error === 'access_denied') {
+    return new BrokerError('login_denied', `the login was denied at ${metadata.issuer}${words}`, {
+      hint: 'nothing was changed; run the login again and approve it',
+    });
+  }
+  return new BrokerError(
+    'login_refused',
+    `${metadata.issuer} refused the login with ${quote(error)}${words}`,
+    {
+      hint:
+        'invalid_scope' === error
+          ? 'choose other scopes with --scope'
+          : 'nothing was changed; run the login again',
+    },
+  );
+}
+
+/**
+ * Redeems the code once (RFC 6749 §4.1.3). Throws `config_error` when our client cannot authenticate; all else
+ * is in the answer.
+ */
+export async function redeemCode(request: {
+  metadata: ServerMetadata;
+  client: ClientCredentials;
+  parameters: URLSearchParams;
+  state: Secret;
+  codeVerifier: Secret;
+  redirectUri: string;
+  resource: string;
+  fetch: Fetch;
+  now: () => number;
+}): Promise<TokenAnswer> {
+  const { metadata, fetch, resource, redirectUri, codeVerifier } = request;
+  const auth = clientAuth(request.client);
+  const registered = { client_id: request.client.clientId };
+  const checked = oauth.validateAuthResponse(
+    metadata,
+    registered,
+    request.parameters,
+    request.state.reveal(),
+  );
+  return observe(
+    oauth.authorizationCodeGrantRequest(
+      metadata,
+      registered,
+      auth,
+      checked,
+      redirectUri,
+      codeVerifier.reveal(),
+      requestOptions(metadata.token_endpoint, fetch, resource),
+    ),
+    request.now,
+  );
+}

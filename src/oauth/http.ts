@@ -1,0 +1,139 @@
+/**
+ * How we reach providers: one bounded request, no redirects, a fresh socket each time.
+ *
+ * A fresh socket makes a reset unambiguous: with a reused one nobody can tell whether the server closed an idle
+ * connection or dropped our refresh. Providers are rarely called, so keep-alive would gain nothing.
+ */
+import { readFileSync } from 'node:fs';
+import { rootCertificates } from 'node:tls';
+import { Agent, EnvHttpProxyAgent, fetch as undiciFetch } from 'undici';
+import type { ProxySettings } from '../config.ts';
+import { BrokerError, systemCode } from '../errors.ts';
+
+/** The part of `fetch` we use. Resolves with the whole body read; rejects on network failures. */
+export type Fetch = (url: string, init?: FetchInit) => Promise<Response>;
+
+export interface FetchInit {
+  method?: string | undefined;
+  headers?: Record<string, string> | Headers | undefined;
+  body?: string | Uint8Array | URLSearchParams | null | undefined;
+  signal?: AbortSignal | undefined;
+  /** Only status and headers are wanted: the body, perhaps an endless stream, is dropped. */
+  headersOnly?: boolean;
+}
+
+export interface FetchOptions {
+  proxy: ProxySettings;
+  /** PEM file with further certificate authorities. */
+  caFile: string | undefined;
+}
+
+/** Time for one request, from the first byte sent to the last received. A lease must be longer. */
+export const REQUEST_DEADLINE_MS = 30_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** Metadata and token answers are a few KB; anything beyond 1 MiB is a mistake or an attack. */
+const MAX_BODY_BYTES = 1024 * 1024;
+
+/** Some firewalls refuse requests without one. */
+const USER_AGENT = 'mcp-token-broker';
+
+const NULL_BODY_STATUSES = new Set([101, 204, 205, 304]);
+
+/** Makes the `fetch` for everything we say to providers. Throws `usage` when the CA file cannot be read. */
+export function createFetch({ proxy, caFile }: FetchOptions): Fetch {
+  const connect = {
+    timeout: CONNECT_TIMEOUT_MS,
+    ...(caFile === undefined ? {} : { ca: [...rootCertificates, readCertificates(caFile)] }),
+  };
+  // pipelining 0: no keep-alive.
+  const usesProxy = proxy.httpProxy !== undefined || proxy.httpsProxy !== undefined;
+  const dispatcher = usesProxy
+    ? new EnvHttpProxyAgent({
+        pipelining: 0,
+        connect,
+        requestTls: connect,
+        ...(proxy.httpProxy === undefined ? {} : { httpProxy: proxy.httpProxy }),
+        ...(proxy.httpsProxy === undefined ? {} : { httpsProxy: proxy.httpsProxy }),
+        noProxy: [proxy.noProxy, '127.0.0.1,localhost,::1'].filter(Boolean).join(','),
+      })
+    : new Agent({ pipelining: 0, connect });
+
+  return async (url, init = {}) => {
+    requireSafeUrl(url);
+    const deadline = AbortSignal.timeout(REQUEST_DEADLINE_MS);
+    const headers = new Headers(init.headers);
+    headers.set('user-agent', USER_AGENT);
+    const response = await undiciFetch(url, {
+      method: init.method ?? 'GET',
+      headers: Object.fromEntries(headers),
+      body: init.body instanceof URLSearchParams ? init.body.toString() : (init.body ?? null),
+      redirect: 'manual',
+      signal: init.signal ? AbortSignal.any([init.signal, deadline]) : deadline,
+      dispatcher,
+    });
+    const body = init.headersOnly ? await drop(response.body) : await readBounded(response.body);
+    return new Response(NULL_BODY_STATUSES.has(response.status) ? null : body, {
+      status: response.status,
+      headers: Object.fromEntries(response.headers),
+    });
+  };
+}
+
+/** Whether plain http is acceptable: only to this very machine. */
+export function isLoopback(url: string): boolean {
+  const { hostname } = new URL(url);
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
+}
+
+/**
+ * Refuses URLs no credential may travel to: anything but https (http only to loopback), or with a user name or
+ * password inside. Throws `discovery_failed`.
+ */
+export function requireSafeUrl(url: string): void {
+  const parsed = URL.parse(url);
+  const isSafe =
+    parsed !== null &&
+    parsed.username === '' &&
+    parsed.password === '' &&
+    (parsed.protocol === 'https:' || (parsed.protocol === 'http:' && isLoopback(url)));
+  if (isSafe) return;
+  throw new BrokerError(
+    'discovery_failed',
+    `refused to call ${parsed ? safeName(parsed) : 'an invalid URL'}`,
+    {
+      hint: 'only https URLs without user name and password are used (plain http only on this machine)',
+    },
+  );
+}
+
+function safeName(url: URL): string {
+  return `${url.protocol}//${url.host}${url.pathname}`;
+}
+
+async function readBounded(body: AsyncIterable<Uint8Array> | null): Promise<Buffer<ArrayBuffer>> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body ?? []) {
+    size += chunk.byteLength;
+    if (size > MAX_BODY_BYTES) throw Object.assign(new Error('body too large'), { code: 'BODY_TOO_LARGE' });
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+async function drop(body: { cancel(): Promise<void> } | null): Promise<null> {
+  await body?.cancel().catch(() => {});
+  return null;
+}
+
+function readCertificates(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new BrokerError('usage', `the CA file ${path} cannot be read (${systemCode(error)})`, {
+      hint: 'check --ca-file',
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * One request to a token endpoint, observed raw.
+ *
+ * The library builds and authenticates the request; the answer is read by us, because a library that validates
+ * before it returns throws away the new refresh token together with an odd `token_type`.
+ */
+import * as oauth from 'oauth4webapi';
+import type { RefreshAnswer } from '../core/verdict.ts';
+import { parseObject, readNetworkFailure, readRetryAfter } from './failure.ts';
+import { type Fetch, isLoopback } from './http.ts';
+
+/** Same shape for codes and refresh tokens. */
+export type TokenAnswer = RefreshAnswer;
+
+/** Options of the library for one request to this endpoint. */
+export function requestOptions(
+  tokenEndpoint: string,
+  fetch: Fetch,
+  resource: string,
+): oauth.TokenEndpointRequestOptions {
+  return {
+    [oauth.customFetch]: fetch as typeof globalThis.fetch,
+    [oauth.allowInsecureRequests]: isLoopback(tokenEndpoint),
+    additionalParameters: { resource },
+  };
+}
+
+/** Runs the request and says what came back. Never throws for what a server or network may do. */
+export async function observe(request: Promise<Response>, now: () => number): Promise<TokenAnswer> {
+  try {
+    const response = await request;
+    const text = await response.text();
+    return {
+      kind: 'answer',
+      status: response.status,
+      body: parseObject(text),
+      retryAfterSeconds: readRetryAfter(response.headers.get('retry-after'), now()),
+    };
+  } catch (error) {
+    const { code, maybeSent } = readNetworkFailure(error);
+    return { kind: maybeSent ? 'no_answer' : 'not_sent', code };
+  }
+}
