@@ -26,7 +26,6 @@ export type ErrorCode =
   | 'resource_mismatch'
   | 'pkce_unsupported'
   | 'registration_refused'
-  | 'redirect_refused'
   | 'login_denied'
   | 'callback_invalid'
   | 'login_refused'

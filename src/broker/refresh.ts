@@ -57,11 +57,12 @@ export function createRefresher(parts: Parts): Refresher {
   const running = new Map<string, Promise<StoredConnection>>();
   return {
     refresh(connection, actor) {
-      const { id } = connection;
-      let flight = running.get(id);
+      // With the generation: who saw a newer token rejected must not be given that one by an older flight.
+      const key = `${connection.id}:${connection.generation}`;
+      let flight = running.get(key);
       if (!flight) {
-        flight = refreshUnderLease(parts, connection, actor).finally(() => running.delete(id));
-        running.set(id, flight);
+        flight = refreshUnderLease(parts, connection, actor).finally(() => running.delete(key));
+        running.set(key, flight);
       }
       return flight;
     },
@@ -89,6 +90,8 @@ async function refreshOnce(
 ): Promise<StoredConnection> {
   const { vault, clock, fetch, log } = parts;
   const { stored, tokens, client, resource } = await open(parts, seen);
+  // Another process tried while we waited for the lease, in vain: its verdict holds for us too.
+  if (stored.state !== seen.state || stored.failures !== seen.failures) throw stateError(stored, clock.now());
   const { refreshToken } = tokens;
   if (!refreshToken) throw await endLogin(parts, stored, actor);
   const auth = clientAuth(client);

@@ -1,12 +1,10 @@
 /** How our client proves who it is at the token endpoint (RFC 6749 §2.3). */
 import type { ClientAuth } from 'oauth4webapi';
 import * as oauth from 'oauth4webapi';
+import { AUTH_METHODS, type AuthMethod } from '../core/auth-methods.ts';
 import { BrokerError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 import type { ServerMetadata } from './server-discovery.ts';
-
-export const AUTH_METHODS = ['none', 'client_secret_post', 'client_secret_basic'] as const;
-export type AuthMethod = (typeof AUTH_METHODS)[number];
 
 export interface ClientCredentials {
   clientId: string;

@@ -1,0 +1,85 @@
+/** The broker: vault, providers and services wired together, the only way in for every door above. */
+import { type Clock, systemClock } from '../clock.ts';
+import type { Settings } from '../config.ts';
+import type { Agent } from '../core/access-policy.ts';
+import type { Log } from '../log.ts';
+import { createFetch, type Fetch } from '../oauth/http.ts';
+import type { Secret } from '../secret.ts';
+import { openVault } from '../vault/index.ts';
+import { type AgentView, addAgent, authenticate, listAgentViews, type NewAgent, revoke } from './agents.ts';
+import { type CheckOptions, type CheckView, check } from './check.ts';
+import { type ConnectionView, listFor, showFor } from './connections.ts';
+import type { Caller, Context } from './context.ts';
+import { createHandOuts } from './hand-outs.ts';
+import { type Readiness, readiness } from './health.ts';
+import { type ConnectedEvent, type LoginHooks, type LoginRequest, login } from './login.ts';
+import { type LogoutView, logout } from './logout.ts';
+import { createMetadataSource } from './metadata.ts';
+import { createRefresher } from './refresh.ts';
+import { refreshNow } from './refresh-now.ts';
+import { type GrantedToken, getToken, type TokenQuery } from './tokens.ts';
+
+export interface BrokerOptions {
+  settings: Settings;
+  log: Log;
+  /** Whether a vault may be made where there is none. */
+  create: boolean;
+  /** Seams, for tests. */
+  clock?: Clock;
+  fetch?: Fetch;
+}
+
+/** Everything a door can ask of the broker. Errors are `BrokerError`s; each service's file lists its codes. */
+export interface Broker {
+  login(request: LoginRequest, hooks: LoginHooks): Promise<ConnectedEvent>;
+  logout(caller: Caller, name: string): Promise<LogoutView>;
+  token(caller: Caller, name: string, query?: TokenQuery): Promise<GrantedToken>;
+  /** Refreshes now, whatever the token's age. */
+  refresh(caller: Caller, name: string): Promise<ConnectionView>;
+  list(caller: Caller): Promise<ConnectionView[]>;
+  show(caller: Caller, name: string): Promise<ConnectionView>;
+  check(caller: Caller, name: string, options?: CheckOptions): Promise<CheckView>;
+  agents: {
+    add(agent: NewAgent): Promise<{ agent: AgentView; key: Secret }>;
+    list(): Promise<AgentView[]>;
+    revoke(name: string): Promise<void>;
+    /** The agent of a key. Throws `unauthenticated`. */
+    authenticate(key: Secret): Promise<Agent>;
+  };
+  readiness(): Promise<Readiness>;
+  /** Finishes what was begun: refreshes in flight and records not yet written. Then closes the vault. */
+  close(): Promise<void>;
+}
+
+/** Opens the vault and wires the services. Throws what `openVault` throws. */
+export async function openBroker(options: BrokerOptions): Promise<Broker> {
+  const { settings, log, create, clock = systemClock } = options;
+  const fetch = options.fetch ?? createFetch({ proxy: settings.proxy, caFile: settings.caFile });
+  const { database: path, masterKey } = settings;
+  const vault = await openVault({ path, masterKey, clock, create });
+  const metadata = createMetadataSource(vault.cache('server-metadata'), fetch);
+  const refresher = createRefresher({ vault, clock, fetch, log, metadata });
+  const handOuts = createHandOuts(vault, clock, log);
+  const context: Context = { vault, clock, fetch, log, metadata, refresher, handOuts };
+  return {
+    login: (request, hooks) => login(context, request, hooks),
+    logout: (caller, name) => logout(context, caller, name),
+    token: (caller, name, query) => getToken(context, caller, name, query),
+    refresh: (caller, name) => refreshNow(context, caller, name),
+    list: (caller) => listFor(context, caller),
+    show: (caller, name) => showFor(context, caller, name),
+    check: (caller, name, checkOptions) => check(context, caller, name, checkOptions),
+    agents: {
+      add: (agent) => addAgent(context, agent),
+      list: () => listAgentViews(context),
+      revoke: (name) => revoke(context, name),
+      authenticate: (key) => authenticate(context, key),
+    },
+    readiness: () => readiness(context),
+    async close() {
+      await refresher.idle();
+      await handOuts.flush();
+      await vault.close();
+    },
+  };
+}

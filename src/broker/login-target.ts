@@ -1,0 +1,103 @@
+/** What somebody means by `broker login X`: which URL, and under which name it will be kept. */
+import {
+  formatConnectionName,
+  nameFromUrl,
+  parseConnectionName,
+  requireConnectionName,
+} from '../core/names.ts';
+import { BrokerError } from '../errors.ts';
+import { isLoopback } from '../oauth/http.ts';
+import { findServer, findServersByUrl } from '../vault/servers.ts';
+import type { Context } from './context.ts';
+
+export interface LoginTarget {
+  url: string;
+  server: string;
+  account: string | undefined;
+  /** `server` or `server@account`. */
+  connection: string;
+}
+
+export interface TargetWords {
+  /** URL of the MCP server, or the name of a connection or server known already. */
+  target: string;
+  name?: string | undefined;
+  account?: string | undefined;
+}
+
+/** Throws `usage` for what is neither, for names that cannot be or are taken; `not_found` for an unknown name. */
+export async function resolveTarget(
+  { vault }: Pick<Context, 'vault'>,
+  words: TargetWords,
+): Promise<LoginTarget> {
+  const isUrl = /^[a-z][a-z0-9+.-]*:\/\//i.test(words.target);
+  return isUrl ? resolveUrl(vault, words) : resolveName(vault, words);
+}
+
+async function resolveUrl(
+  vault: Context['vault'],
+  { target, name, account }: TargetWords,
+): Promise<LoginTarget> {
+  const url = readUrl(target);
+  const known = await vault.run(() => findServersByUrl(url));
+  const wanted = name ?? known[0]?.name ?? nameFromUrl(new URL(url));
+  if (wanted === undefined) {
+    throw new BrokerError('usage', `no name can be made from ${new URL(url).hostname}`, {
+      hint: `choose one: broker login ${url} --name <name>`,
+    });
+  }
+  const { server, account: named } = requireConnectionName(wanted);
+  const taken = await vault.run(() => findServer(server));
+  if (taken && taken.url !== url) {
+    throw new BrokerError('usage', `the name ${server} is taken by ${taken.url}`, {
+      hint: `choose another one: broker login ${url} --name <name>`,
+    });
+  }
+  return withAccount(url, server, account ?? named);
+}
+
+async function resolveName(
+  vault: Context['vault'],
+  { target, name, account }: TargetWords,
+): Promise<LoginTarget> {
+  const parsed = parseConnectionName(target);
+  const server = parsed && (await vault.run(() => findServer(parsed.server)));
+  if (!parsed || !server) {
+    throw new BrokerError('not_found', `there is no connection or server ${target}`, {
+      hint: 'for a first login give its URL: broker login https://…\nbroker list shows what is connected',
+    });
+  }
+  if (name !== undefined && name !== parsed.server) {
+    throw new BrokerError('usage', `${target} has its name already`, {
+      hint: 'leave out --name, or give the URL to connect it under a second name',
+    });
+  }
+  return withAccount(server.url, server.name, account ?? parsed.account);
+}
+
+function withAccount(url: string, server: string, account: string | undefined): LoginTarget {
+  const connection = formatConnectionName({ server, account });
+  requireConnectionName(connection);
+  return { url, server, account, connection };
+}
+
+function readUrl(text: string): string {
+  const url = URL.parse(text);
+  if (!url || !['http:', 'https:'].includes(url.protocol)) {
+    throw new BrokerError('usage', `"${text}" is not the URL of an MCP server`, {
+      hint: 'it begins with https:// and is the MCP endpoint itself, such as https://coda.io/apis/mcp',
+    });
+  }
+  if (url.protocol === 'http:' && !isLoopback(url.href)) {
+    throw new BrokerError('usage', `${url.origin} is not encrypted`, {
+      hint: 'a token sent there could be read on the way: use https:// (plain http only on this machine)',
+    });
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new BrokerError('usage', 'the URL has a user name or password inside', {
+      hint: 'give it without them',
+    });
+  }
+  url.hash = '';
+  return url.href;
+}

@@ -1,0 +1,248 @@
+/**
+ * A login, from a URL to a stored connection. The journey reads from top to bottom in `login`.
+ *
+ * A login that fails changes nothing: an existing credential is replaced only by one that was answered and
+ * saved, and its name, policy and agents stay.
+ */
+import { randomUUID } from 'node:crypto';
+import { isBearer, readTokenSet, type TokenSet } from '../core/token-set.ts';
+import { BrokerError, quote } from '../errors.ts';
+import {
+  type AuthorizationRequest,
+  beginAuthorization,
+  chooseScope,
+  redeemCode,
+} from '../oauth/authorization.ts';
+import { discoverResource } from '../oauth/resource-discovery.ts';
+import type { ServerMetadata } from '../oauth/server-discovery.ts';
+import type { TokenAnswer } from '../oauth/token-request.ts';
+import type { Client } from '../vault/clients.ts';
+import { findConnection } from '../vault/connections.ts';
+import { consumeLogin, deleteLogin, insertLogin } from '../vault/logins.ts';
+import { actorOf, type Context, OPERATOR } from './context.ts';
+import { awaitAnswer, failurePage, type LoginAnswer } from './login-answer.ts';
+import { type ClientWishes, prepareClient } from './login-client.ts';
+import { saveLogin } from './login-save.ts';
+import { type LoginTarget, resolveTarget, type TargetWords } from './login-target.ts';
+
+export interface LoginRequest extends TargetWords, ClientWishes {
+  /** Asked for instead of what the server suggests. */
+  scopes: string[];
+  /** Default 15 minutes. */
+  timeoutMs?: number | undefined;
+}
+
+export interface LoginHooks {
+  onEvent(event: LoginEvent): void;
+  /** Something to tell the person, while the login goes on. */
+  notify(message: string): void;
+  /** Lines the person pastes. */
+  pasted?: AsyncIterable<string> | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** What happens, in the words of `broker login --json`. */
+export type LoginEvent =
+  | { event: 'discovered'; issuer: string; resource: string }
+  | { event: 'registered'; client_id: string; source: string }
+  | { event: 'authorization_url'; url: string; redirect_uri: string }
+  | ConnectedEvent;
+
+export interface ConnectedEvent {
+  event: 'connected';
+  connection: string;
+  account?: string;
+  scope?: string;
+  expires_in?: number;
+  refresh_token: boolean;
+  issuer: string;
+  resource: string;
+}
+
+/** A person may have to find a password, a phone and a colleague. */
+export const DEFAULT_LOGIN_TIMEOUT_MS = 15 * 60_000;
+
+/**
+ * Signs in and stores the connection.
+ *
+ * Throws `usage`, `not_found`, the errors of discovery and registration, `port_in_use`, `login_denied`,
+ * `login_refused`, `callback_invalid`, `login_timeout`, `interrupted`, `upstream_unavailable`, `save_failed`.
+ */
+export async function login(
+  context: Context,
+  request: LoginRequest,
+  hooks: LoginHooks,
+): Promise<ConnectedEvent> {
+  const target = await resolveTarget(context, request);
+  const existing = await context.vault.run(() => findConnection(target.connection));
+
+  const protectedResource = await discoverResource(target.url, context.fetch);
+  const { resource } = protectedResource;
+  const issuer = protectedResource.authorizationServers[0] as string;
+  const metadata = await context.metadata.discover(issuer);
+  hooks.onEvent({ event: 'discovered', issuer, resource });
+
+  const { client, listener } = await prepareClient(context, metadata, request, existing);
+  try {
+    hooks.onEvent({ event: 'registered', client_id: client.clientId, source: client.source });
+    const { challengeScope, scopesSupported } = protectedResource;
+    const scope = chooseScope(request.scopes, challengeScope, scopesSupported, metadata);
+    const { redirectUri } = client;
+    const begun = await beginAuthorization({
+      metadata,
+      clientId: client.clientId,
+      redirectUri,
+      resource,
+      scope,
+    });
+    const timeoutMs = request.timeoutMs ?? DEFAULT_LOGIN_TIMEOUT_MS;
+    const loginId = await remember(context, target, client, begun, timeoutMs);
+    try {
+      hooks.onEvent({ event: 'authorization_url', url: begun.url, redirect_uri: redirectUri });
+      const { pasted, notify, signal } = hooks;
+      const sources = { listener, pasted, notify, clock: context.clock, timeoutMs, signal };
+      const answer = await awaitAnswer(sources, begun.state, metadata);
+      const finished = { target, metadata, client, begun, resource, scope, loginId };
+      const connected = await showing(answer, () => finish(context, finished, answer));
+      hooks.onEvent(connected);
+      return connected;
+    } finally {
+      await context.vault.transaction(() => deleteLogin(loginId));
+    }
+  } finally {
+    await listener.close();
+  }
+}
+
+/** Writes down what must survive until the person is back. */
+async function remember(
+  { vault, clock }: Context,
+  target: LoginTarget,
+  client: Client,
+  { state, codeVerifier }: AuthorizationRequest,
+  timeoutMs: number,
+): Promise<string> {
+  const id = randomUUID();
+  const now = clock.now();
+  const insert = await insertLogin(
+    vault.sealer,
+    {
+      id,
+      connection: target.connection,
+      clientRowId: client.rowId,
+      issuer: client.issuer,
+      redirectUri: client.redirectUri,
+      state,
+      codeVerifier,
+      expiresAt: now + timeoutMs,
+    },
+    now,
+  );
+  await vault.transaction(insert);
+  return id;
+}
+
+interface Finished {
+  target: LoginTarget;
+  metadata: ServerMetadata;
+  client: Client;
+  begun: AuthorizationRequest;
+  resource: string;
+  scope: string | undefined;
+  loginId: string;
+}
+
+/** Redeems the code and saves what it brought. */
+async function finish(
+  context: Context,
+  finished: Finished,
+  { parameters }: LoginAnswer,
+): Promise<ConnectedEvent> {
+  const { vault, clock, fetch } = context;
+  const { target, metadata, client, begun, resource, loginId } = finished;
+  const isFirst = await vault.transaction(() => consumeLogin(loginId, clock.now()));
+  if (!isFirst)
+    throw new BrokerError('callback_invalid', 'this login was used already', { hint: 'start it again' });
+  const answer = await redeemCode({
+    metadata,
+    client,
+    parameters,
+    state: begun.state,
+    codeVerifier: begun.codeVerifier,
+    redirectUri: client.redirectUri,
+    resource,
+    fetch,
+    now: () => clock.now(),
+  });
+  const tokens = readTokens(answer, metadata, clock.now(), finished.scope);
+  await saveLogin(context, { target, resource, client, tokens, actor: actorOf(OPERATOR) });
+  return {
+    event: 'connected',
+    connection: target.connection,
+    ...(tokens.accountIdentity === undefined ? {} : { account: tokens.accountIdentity }),
+    ...(tokens.scope === undefined ? {} : { scope: tokens.scope }),
+    ...(tokens.accessExpiresAt === undefined
+      ? {}
+      : { expires_in: Math.round((tokens.accessExpiresAt - tokens.receivedAt) / 1000) }),
+    refresh_token: tokens.refreshToken !== undefined,
+    issuer: metadata.issuer,
+    resource,
+  };
+}
+
+/** The token set of the answer. Throws `upstream_unavailable`, `login_refused`, `config_error`. */
+function readTokens(
+  answer: TokenAnswer,
+  metadata: ServerMetadata,
+  now: number,
+  askedScope: string | undefined,
+): TokenSet {
+  if (answer.kind !== 'answer' || (answer.body === undefined && answer.status >= 500)) {
+    const code = answer.kind === 'answer' ? answer.status : answer.code;
+    throw new BrokerError('upstream_unavailable', `${metadata.token_endpoint} did not answer (${code})`, {
+      hint: 'a code can be used only once: run the login again',
+    });
+  }
+  const error = answer.body?.error;
+  const tokens = error === undefined ? readTokenSet(answer.body ?? {}, now) : undefined;
+  if (!tokens) {
+    const reason = typeof error === 'string' ? quote(error) : `status ${answer.status} and no token`;
+    const words =
+      typeof answer.body?.error_description === 'string' ? `: ${quote(answer.body.error_description)}` : '';
+    throw new BrokerError(
+      'login_refused',
+      `${metadata.issuer} did not issue a token, but ${reason}${words}`,
+      {
+        hint: 'nothing was changed; run the login again',
+      },
+    );
+  }
+  if (!isBearer(tokens.tokenType)) {
+    throw new BrokerError(
+      'config_error',
+      `${metadata.issuer} issued a token of type ${quote(tokens.tokenType ?? '')}`,
+      {
+        hint: 'agents can use Bearer tokens only; ask its operator not to bind tokens to a key for this client',
+      },
+    );
+  }
+  // RFC 6749 §5.1: a scope that is not told is the one that was asked for.
+  return { ...tokens, scope: tokens.scope ?? askedScope };
+}
+
+/** Runs the end of the login and lets the browser show how it went. */
+async function showing(answer: LoginAnswer, end: () => Promise<ConnectedEvent>): Promise<ConnectedEvent> {
+  try {
+    const connected = await end();
+    const whose = connected.account === undefined ? '' : ` as ${connected.account}`;
+    answer.show({
+      isSuccess: true,
+      title: `${connected.connection} is connected${whose}`,
+      text: 'You can close this page. The broker keeps the login; agents get fresh tokens from it.',
+    });
+    return connected;
+  } catch (error) {
+    answer.show(failurePage(error));
+    throw error;
+  }
+}

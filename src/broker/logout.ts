@@ -1,0 +1,94 @@
+/** Logout: end the grant at the server, take our registration back when nobody needs it, and forget it here. */
+import { deleteRegistration } from '../oauth/registration.ts';
+import { type RevocationOutcome, revokeToken } from '../oauth/revocation.ts';
+import { type Client, deleteUnusedClient, findClient, openClient } from '../vault/clients.ts';
+import {
+  deleteConnection,
+  findConnectionById,
+  openTokenSet,
+  type StoredConnection,
+} from '../vault/connections.ts';
+import { deleteUnusedServer } from '../vault/servers.ts';
+import { findFor } from './access.ts';
+import { actorOf, type Caller, type Context } from './context.ts';
+import { leaseOf, withLease } from './lease.ts';
+
+export interface LogoutView {
+  connection: string;
+  /** What the server did with the tokens. `unsupported`: it offers no revocation. */
+  revocation: RevocationOutcome;
+  /** Whether our registration there was deleted. Absent: others use it, or it cannot be deleted. */
+  registration_deleted?: boolean;
+}
+
+/**
+ * Revokes, deregisters and erases. Goes on when the server does not answer: what is erased here cannot be used
+ * by us any more, and the outcome says what the server may still accept.
+ *
+ * Throws `not_found`.
+ */
+export async function logout(context: Context, caller: Caller, name: string): Promise<LogoutView> {
+  const seen = await findFor(context, caller, name);
+  return withLease(context, leaseOf(name), async () => {
+    // Under the lease nobody refreshes: these are the last tokens.
+    const stored = (await context.vault.run(() => findConnectionById(seen.id))) ?? seen;
+    const client = await clientOf(context, stored);
+    const revocation = client ? await revokeAll(context, stored, client) : 'unsupported';
+    const isClientUnused = await erase(context, caller, stored, revocation);
+    const registration = client && isClientUnused ? await deregister(context, client) : undefined;
+    return {
+      connection: name,
+      revocation,
+      ...(registration === undefined ? {} : { registration_deleted: registration }),
+    };
+  });
+}
+
+async function clientOf({ vault }: Context, stored: StoredConnection): Promise<Client | undefined> {
+  const rowId = stored.clientRowId;
+  const row = rowId === null ? undefined : await vault.run(() => findClient(rowId));
+  return row && openClient(vault.sealer, row);
+}
+
+async function revokeAll(
+  context: Context,
+  stored: StoredConnection,
+  client: Client,
+): Promise<RevocationOutcome> {
+  const { vault, fetch } = context;
+  const { accessToken, refreshToken } = await openTokenSet(vault.sealer, stored);
+  const metadata = await context.metadata.get(client.issuer, client.serverMetadata);
+  // The refresh token first: it is the one that could go on for months.
+  const refresh = refreshToken && (await revokeToken(metadata, client, refreshToken, 'refresh_token', fetch));
+  const access = await revokeToken(metadata, client, accessToken, 'access_token', fetch);
+  return refresh ?? access;
+}
+
+/** True when no other connection uses the client, which is then gone too, unless a person entered it. */
+async function erase(
+  { vault }: Context,
+  caller: Caller,
+  stored: StoredConnection,
+  revocation: RevocationOutcome,
+): Promise<boolean> {
+  return vault.transaction(function* () {
+    yield* deleteConnection(stored.id);
+    const row = stored.clientRowId === null ? undefined : yield* findClient(stored.clientRowId);
+    const isClientGone = row?.source === 'registered' && (yield* deleteUnusedClient(row.id));
+    yield* deleteUnusedServer(stored.server);
+    yield* vault.audit.append({
+      actor: actorOf(caller),
+      action: 'logout',
+      connection: stored.name,
+      outcome: 'ok',
+      detail: { revocation },
+    });
+    return isClientGone;
+  });
+}
+
+async function deregister({ fetch }: Context, client: Client): Promise<boolean | undefined> {
+  const { registrationClientUri, registrationAccessToken } = client;
+  if (registrationClientUri === undefined || registrationAccessToken === undefined) return undefined;
+  return deleteRegistration(registrationClientUri, registrationAccessToken, fetch);
+}

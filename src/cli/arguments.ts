@@ -1,0 +1,57 @@
+/** Parsers for option values. Each says what it wanted. */
+import { readFileSync } from 'node:fs';
+import { InvalidArgumentError } from 'commander';
+import { BrokerError, systemCode } from '../errors.ts';
+import { Secret } from '../secret.ts';
+
+/** Adds each use of a repeatable option. */
+export function collect(value: string, previous: string[] | undefined): string[] {
+  return [...(previous ?? []), value];
+}
+
+/** Scopes, repeated or space separated. */
+export function collectScopes(value: string, previous: string[] | undefined): string[] {
+  return [...(previous ?? []), ...value.split(/\s+/).filter(Boolean)];
+}
+
+export function port(value: string): number {
+  const number = Number(value);
+  if (/^\d+$/.test(value) && number >= 1 && number <= 65_535) return number;
+  throw new InvalidArgumentError('a port is a number from 1 to 65535');
+}
+
+export function wholeNumber(value: string): number {
+  if (/^\d+$/.test(value)) return Number(value);
+  throw new InvalidArgumentError('a whole number is wanted');
+}
+
+const UNITS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `90s`, `15m`, `12h`, `14d`; a bare number is seconds. Milliseconds. */
+export function durationMs(value: string): number {
+  const match = /^(\d+)([smhd]?)$/.exec(value);
+  if (match) return Number(match[1]) * (UNITS[match[2] || 's'] as number);
+  throw new InvalidArgumentError('a duration is a number with s, m, h or d, such as 15m or 14d');
+}
+
+/** `0600`, `660`. */
+export function fileMode(value: string): number {
+  if (/^0?[0-7]{3}$/.test(value)) return Number.parseInt(value, 8);
+  throw new InvalidArgumentError('a mode is three octal digits, such as 0660');
+}
+
+/** A secret from a file, or from stdin for `-`. Secrets never arrive by argv, which every user can list. */
+export function readSecretFile(path: string, option: string): Secret {
+  try {
+    const text = readFileSync(path === '-' ? 0 : path, 'utf8').trim();
+    if (text !== '') return new Secret(text);
+  } catch (error) {
+    throw new BrokerError('usage', `${path} cannot be read (${systemCode(error)})`, {
+      hint: `${option} takes the path of a file, or - for stdin`,
+      cause: error,
+    });
+  }
+  throw new BrokerError('usage', `${path === '-' ? 'stdin' : path} holds no secret`, {
+    hint: `${option} wants the secret itself in the file`,
+  });
+}

@@ -1,0 +1,39 @@
+import { Command } from 'commander';
+import { OPERATOR } from '../../broker/context.ts';
+import type { LogoutView } from '../../broker/logout.ts';
+import { asOperator, openSession } from '../session.ts';
+import { resultJson, say, succeed, warn } from '../terminal.ts';
+
+/** `broker logout`: end the login, there and here. */
+export function logoutCommand(): Command {
+  return new Command('logout')
+    .description('end the login at the server and forget it here')
+    .argument('<connection>')
+    .option('--json', 'as JSON')
+    .action(async (name: string, { json }: { json?: boolean }, command: Command) => {
+      const view = await asOperator(openSession(command), { create: false }, (broker) =>
+        broker.logout(OPERATOR, name),
+      );
+      if (json) resultJson(view);
+      else tell(view);
+      // The tokens are gone from here, but may still be good there: somebody should know.
+      if (view.revocation === 'failed') process.exitCode = 1;
+    });
+}
+
+function tell({ connection, revocation, registration_deleted }: LogoutView): void {
+  succeed(`${connection} is forgotten here`);
+  switch (revocation) {
+    case 'revoked':
+      say('  its tokens were revoked at the server');
+      break;
+    case 'unsupported':
+      say('  the server offers no revocation: remove the access in its own settings too');
+      break;
+    case 'failed':
+      warn('the server did not confirm the revocation: remove the access in its own settings too');
+      break;
+  }
+  if (registration_deleted === true) say('  our client registration there was deleted');
+  if (registration_deleted === false) say('  our client registration there could not be deleted');
+}

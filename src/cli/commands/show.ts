@@ -1,0 +1,50 @@
+import { Command } from 'commander';
+import type { ConnectionView } from '../../broker/connections.ts';
+import { OPERATOR } from '../../broker/context.ts';
+import { asOperator, openSession } from '../session.ts';
+import { relative, result, resultJson } from '../terminal.ts';
+import { paintState } from './list.ts';
+
+/** `broker show`: one connection in full. */
+export function showCommand(): Command {
+  return new Command('show')
+    .description('one connection in full; never a secret')
+    .argument('<connection>')
+    .option('--json', 'as JSON')
+    .action(async (name: string, { json }: { json?: boolean }, command: Command) => {
+      const view = await asOperator(openSession(command), { create: false }, (broker) =>
+        broker.show(OPERATOR, name),
+      );
+      if (json) return resultJson(view);
+      for (const [label, value] of lines(view))
+        if (value !== undefined) result(`${label.padEnd(16)}${value}`);
+    });
+}
+
+function lines(view: ConnectionView): [string, string | undefined][] {
+  const now = Date.now();
+  const when = (instant: string | undefined) => instant && `${instant} (${relative(instant, now)})`;
+  return [
+    ['name', view.name],
+    ['url', view.url],
+    ['resource', view.resource],
+    ['account', view.account ?? 'not told by the server'],
+    ['state', `${paintState(view.state)} since ${view.since}`],
+    ['code', view.code],
+    ['cause', view.cause],
+    ['next attempt', when(view.next_attempt_at)],
+    ['what to do', view.next_step],
+    ['scope', view.scope],
+    ['token ends', when(view.expires_at) ?? 'unknown'],
+    ['refresh token', view.refresh_token ? 'yes' : 'no: the login ends with its access token'],
+    ['refresh from', when(view.refresh_after)],
+    ['last refreshed', when(view.last_refreshed_at)],
+    ['last used', when(view.last_used_at) ?? 'never'],
+    ['generation', String(view.generation)],
+    ['issuer', view.issuer],
+    ['client id', view.client_id && `${view.client_id} (${view.client_source})`],
+    ['client secret', view.client_secret_expires_at && `ends ${when(view.client_secret_expires_at)}`],
+    ['redirect uri', view.redirect_uri],
+    ['created', view.created_at],
+  ];
+}

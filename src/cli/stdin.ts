@@ -1,0 +1,24 @@
+/** Lines a person pastes while a command waits for something else. */
+import { createInterface } from 'node:readline';
+
+export interface PastedLines {
+  lines: AsyncIterable<string>;
+  /** Lets go of stdin, so that the process can end. */
+  close(): void;
+}
+
+/**
+ * Reads stdin when somebody may type there: it is a terminal, or `wanted` says so. Undefined otherwise, because
+ * a service's stdin is not ours to read.
+ */
+export function pastedLines(wanted: boolean): PastedLines | undefined {
+  if (!wanted && !process.stdin.isTTY) return undefined;
+  const lines = createInterface({ input: process.stdin });
+  return {
+    lines,
+    close() {
+      lines.close();
+      process.stdin.destroy();
+    },
+  };
+}

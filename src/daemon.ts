@@ -1,0 +1,76 @@
+/** The daemon: broker and HTTP app on their listeners, with a graceful stop. */
+import { once } from 'node:events';
+import type { Broker } from './broker/index.ts';
+import type { Clock } from './clock.ts';
+import { createApp } from './http/app.ts';
+import { type ListenAddress, type Listener, type ListenOptions, listen } from './http/listen.ts';
+import type { Log } from './log.ts';
+
+export interface DaemonOptions extends ListenOptions {
+  addresses: ListenAddress[];
+  /** URL under which others reach us, if it is not an address we listen on. */
+  publicUrl: string | undefined;
+  /** Further values of `Host` that are us. */
+  allowedHosts: string[];
+  allowedOrigins: string[];
+}
+
+export interface Daemon {
+  /** Where it listens, in the order asked for. */
+  urls: string[];
+  /** Stops taking requests, finishes those begun, then closes the broker. */
+  close(): Promise<void>;
+}
+
+/** Time for requests in flight at a stop. */
+const DRAIN_MS = 10_000;
+
+/** Starts listening everywhere or nowhere. Throws `port_in_use`, `usage`. */
+export async function startDaemon(
+  broker: Broker,
+  options: DaemonOptions,
+  { clock, log }: { clock: Clock; log: Log },
+): Promise<Daemon> {
+  const origins = new Set(options.allowedOrigins);
+  const listeners: Listener[] = [];
+  try {
+    for (const address of options.addresses) {
+      const listener = await listen(address, options, (port) => {
+        const hosts = port === undefined ? undefined : hostsFor(port, options);
+        return createApp({ broker, clock, log, hosts, origins });
+      });
+      listeners.push(listener);
+    }
+  } catch (error) {
+    await Promise.all(listeners.map((listener) => stop(listener, clock)));
+    throw error;
+  }
+  return {
+    urls: listeners.map(({ url }) => url),
+    async close() {
+      await Promise.all(listeners.map((listener) => stop(listener, clock)));
+      await broker.close();
+    },
+  };
+}
+
+/** Values of `Host` a TCP listener answers to. */
+function hostsFor(port: number, { publicUrl, allowedHosts }: DaemonOptions): Set<string> {
+  const own = ['127.0.0.1', 'localhost', '[::1]'].map((host) => `${host}:${port}`);
+  const named = publicUrl === undefined ? [] : [new URL(publicUrl).host];
+  return new Set([...own, ...named, ...allowedHosts].map((host) => host.toLowerCase()));
+}
+
+async function stop({ server }: Listener, clock: Clock): Promise<void> {
+  const closed = once(server, 'close');
+  const drained = new AbortController();
+  server.close();
+  server.closeIdleConnections();
+  const late = clock.wait(DRAIN_MS, drained.signal).then(
+    () => server.closeAllConnections(),
+    () => {},
+  );
+  await closed;
+  drained.abort();
+  await late;
+}

@@ -1,0 +1,37 @@
+/** The HTTP API. The order of `app.use` is its table of contents. */
+import express, { type Express } from 'express';
+import type { Broker } from '../broker/index.ts';
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import { authenticate } from './authenticate.ts';
+import { connectionRoutes } from './connections.ts';
+import { type GuardOptions, guard } from './guard.ts';
+import { answerWithProblem, noSuchRoute } from './problem.ts';
+
+export interface AppOptions extends GuardOptions {
+  broker: Broker;
+  clock: Clock;
+  log: Log;
+}
+
+export function createApp({ broker, clock, log, hosts, origins }: AppOptions): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  // Answers are not to be stored, so a tag for comparing stored copies is wasted work.
+  app.disable('etag');
+  app.use(guard({ hosts, origins }));
+  app.get('/healthz', (_request, response) => {
+    response.type('text/plain').send('ok\n');
+  });
+  app.get('/readyz', async (_request, response) => {
+    const { isReady, status } = await broker.readiness();
+    response
+      .status(isReady ? 200 : 503)
+      .type('text/plain')
+      .send(`${status}\n`);
+  });
+  app.use('/v1/connections', authenticate(broker), connectionRoutes(broker, clock));
+  app.use(noSuchRoute);
+  app.use(answerWithProblem(log));
+  return app;
+}

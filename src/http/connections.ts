@@ -1,0 +1,70 @@
+/** `/v1/connections`: what an agent may use, its tokens, and how it is doing. */
+import express, { type Request, Router } from 'express';
+import { z } from 'zod';
+import type { Broker } from '../broker/index.ts';
+import { toTokenView } from '../broker/tokens.ts';
+import type { Clock } from '../clock.ts';
+import { BrokerError } from '../errors.ts';
+import { callerOf } from './authenticate.ts';
+
+/** Requests are a few numbers; anything larger is a mistake. */
+const BODY_LIMIT = '16kb';
+
+const Seconds = z.coerce.number().int().min(0).max(31_536_000);
+const TokenQuery = z.strictObject({ min_ttl: Seconds.optional() });
+const TokenBody = z.strictObject({
+  min_ttl: Seconds.optional(),
+  rejected_generation: z.int().min(0).optional(),
+});
+const CheckBody = z.strictObject({ refresh: z.boolean().optional(), warn_within: Seconds.optional() });
+
+export function connectionRoutes(broker: Broker, clock: Clock): Router {
+  const router = Router();
+  const json = express.json({ limit: BODY_LIMIT });
+
+  router.get('/', async (_request, response) => {
+    response.json({ connections: await broker.list(callerOf(response)) });
+  });
+
+  router.get('/:name', async (request, response) => {
+    response.json(await broker.show(callerOf(response), request.params.name));
+  });
+
+  router.get('/:name/token', async (request, response) => {
+    const { min_ttl } = parse(TokenQuery, request.query);
+    const token = await broker.token(callerOf(response), request.params.name, { minTtlSeconds: min_ttl });
+    response.json(toTokenView(token, clock.now()));
+  });
+
+  router.post('/:name/token', json, async (request: Request<{ name: string }>, response) => {
+    const { min_ttl, rejected_generation } = parse(TokenBody, request.body ?? {});
+    const query = { minTtlSeconds: min_ttl, rejectedGeneration: rejected_generation };
+    const token = await broker.token(callerOf(response), request.params.name, query);
+    response.json(toTokenView(token, clock.now()));
+  });
+
+  router.get('/:name/headers', async (request, response) => {
+    const token = await broker.token(callerOf(response), request.params.name);
+    response.json({ Authorization: `Bearer ${token.accessToken.reveal()}` });
+  });
+
+  router.post('/:name/check', json, async (request: Request<{ name: string }>, response) => {
+    const { refresh, warn_within } = parse(CheckBody, request.body ?? {});
+    const options = { refresh, warnWithinMs: warn_within === undefined ? undefined : warn_within * 1000 };
+    response.json(await broker.check(callerOf(response), request.params.name, options));
+  });
+
+  return router;
+}
+
+/** Throws `bad_request` naming the field. */
+function parse<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const field =
+    issue?.path.join('.') || (issue?.code === 'unrecognized_keys' ? issue.keys.join(', ') : 'the body');
+  throw new BrokerError('bad_request', `${field}: ${issue?.message ?? 'not valid'}`, {
+    hint: 'docs/api.md lists the fields of this route',
+  });
+}

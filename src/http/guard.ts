@@ -1,0 +1,34 @@
+/**
+ * Keeps web pages away from a local API.
+ *
+ * A page can make a browser call 127.0.0.1, and by DNS rebinding under a name of its own. Such calls carry an
+ * `Origin`, or a `Host` that is not ours; both are refused before anything else is looked at.
+ */
+import type { RequestHandler } from 'express';
+import { BrokerError } from '../errors.ts';
+
+export interface GuardOptions {
+  /** Values of `Host` that are us. Undefined: not checked, as on a Unix socket. */
+  hosts: Set<string> | undefined;
+  /** Values of `Origin` allowed by name. */
+  origins: Set<string>;
+}
+
+export function guard({ hosts, origins }: GuardOptions): RequestHandler {
+  return (request, response, next) => {
+    response.set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
+    const host = request.headers.host?.toLowerCase() ?? '';
+    if (hosts && !hosts.has(host)) {
+      throw new BrokerError('forbidden', 'this Host is not served here', {
+        hint: 'call the address the daemon listens on, or allow the name with: broker serve --allowed-host <name>',
+      });
+    }
+    const { origin } = request.headers;
+    if (origin !== undefined && !origins.has(origin)) {
+      throw new BrokerError('forbidden', 'calls from web pages are refused', {
+        hint: 'leave out the Origin header, or allow it with: broker serve --allowed-origin <origin>',
+      });
+    }
+    next();
+  };
+}

@@ -1,0 +1,92 @@
+/** Errors as `application/problem+json` (RFC 9457): the one table from code to status. */
+import type { ErrorRequestHandler, RequestHandler } from 'express';
+import { BrokerError, type ErrorCode } from '../errors.ts';
+import type { Log } from '../log.ts';
+
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: string;
+  connection?: string;
+  next_step?: string;
+  retry_after?: number;
+}
+
+const STATUS: Partial<Record<ErrorCode, { status: number; title: string }>> = {
+  bad_request: { status: 400, title: 'the request makes no sense' },
+  unauthenticated: { status: 401, title: 'a valid agent key is needed' },
+  forbidden: { status: 403, title: 'not allowed' },
+  not_found: { status: 404, title: 'not found' },
+  login_required: { status: 409, title: 'an operator must sign in again' },
+  client_invalid: { status: 409, title: 'the client registration is gone' },
+  config_error: { status: 409, title: 'the connection cannot work as it is' },
+  rate_limited: { status: 429, title: 'too soon' },
+  upstream_unavailable: { status: 503, title: 'the provider cannot be used at the moment' },
+  save_failed: { status: 503, title: 'the vault cannot be written at the moment' },
+  vault_locked: { status: 503, title: 'the vault is busy' },
+  vault_unavailable: { status: 503, title: 'the vault cannot be used at the moment' },
+};
+
+/** Codes whose story is the operator's: agents get a bare `internal`. */
+const INTERNAL = { status: 500, title: 'internal error' };
+
+/** Retry hint for 503s whose end nobody knows, in seconds. */
+const DEFAULT_RETRY_SECONDS = 5;
+
+/** What the caller is told. Unknown errors become a bare 500. */
+export function toProblem(error: unknown): Problem {
+  const known = error instanceof BrokerError ? STATUS[error.code] : undefined;
+  if (!(error instanceof BrokerError) || !known) {
+    return {
+      ...base('internal', INTERNAL),
+      detail: 'something went wrong here; the log of the daemon tells more',
+    };
+  }
+  const retryAfter = error.retryAfterSeconds ?? (known.status === 503 ? DEFAULT_RETRY_SECONDS : undefined);
+  return {
+    ...base(error.code, known),
+    detail: error.message,
+    ...(error.connection === undefined ? {} : { connection: error.connection }),
+    ...(error.hint === undefined ? {} : { next_step: error.hint }),
+    ...(retryAfter === undefined ? {} : { retry_after: retryAfter }),
+  };
+}
+
+/** The last handler for requests no route took. */
+export const noSuchRoute: RequestHandler = (request) => {
+  throw new BrokerError('not_found', `there is no ${request.method} ${request.path}`, {
+    hint: 'docs/api.md lists the routes',
+  });
+};
+
+/** The one error handler of the app. */
+export function answerWithProblem(log: Log): ErrorRequestHandler {
+  return (error, request, response, next) => {
+    if (response.headersSent) return next(error);
+    const problem = toProblem(translateBodyError(error));
+    // The body parser's own status tells a body that is too large from one that is not JSON.
+    if (error?.type === 'entity.too.large') problem.status = 413;
+    if (problem.status >= 500)
+      log.error({ err: error, method: request.method, path: request.path }, problem.title);
+    if (problem.retry_after !== undefined) response.set('Retry-After', String(problem.retry_after));
+    if (problem.status === 401) response.set('WWW-Authenticate', 'Bearer realm="mcp-token-broker"');
+    response.status(problem.status).type('application/problem+json').send(JSON.stringify(problem));
+  };
+}
+
+function base(code: string, { status, title }: { status: number; title: string }): Omit<Problem, 'detail'> {
+  return { type: `urn:mcp-token-broker:error:${code}`, title, status, code };
+}
+
+/** Errors of express and its body parser: they carry a status below 500 and say whose fault it is. */
+function translateBodyError(error: unknown): unknown {
+  const { status, type } = (error ?? {}) as { status?: unknown; type?: unknown };
+  if (error instanceof BrokerError || typeof status !== 'number' || status >= 500) return error;
+  const message = type === 'entity.too.large' ? 'the body is too large' : 'the request could not be read';
+  return new BrokerError('bad_request', message, {
+    hint: 'send a small JSON object, or no body',
+    cause: error,
+  });
+}
