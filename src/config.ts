@@ -130,6 +130,11 @@ export function environmentName(optionName: string): string {
   return `BROKER_${optionName.toUpperCase().replaceAll('-', '_')}`;
 }
 
+/** What the environment says for an option. Undefined: nothing. */
+export function environmentValue(optionName: string, variables: Variables = process.env): string | undefined {
+  return variables[environmentName(optionName)];
+}
+
 function configDirectoryOf(variables: Variables): string {
   return firstOf(variables.CONFIGURATION_DIRECTORY) ?? xdg(variables.XDG_CONFIG_HOME, variables, '.config');
 }

@@ -1,7 +1,7 @@
 /** The command line: the tree of commands, and the one place where an error becomes words and an exit code. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
-import { type ConfigFile, environmentName, readConfigFile } from '../config.ts';
+import { environmentName } from '../config.ts';
 import { BrokerError } from '../errors.ts';
 import { LOG_LEVELS } from '../log.ts';
 import { agentCommand } from './commands/agent.ts';
@@ -14,6 +14,7 @@ import { serveCommand } from './commands/serve.ts';
 import { showCommand } from './commands/show.ts';
 import { tokenCommand } from './commands/token.ts';
 import { EXIT_INTERNAL, EXIT_USAGE, exitCodeFor } from './exit-codes.ts';
+import { fillOptions, optionName } from './option-sources.ts';
 import { resultJson, say, sayError, switchColourOff } from './terminal.ts';
 
 /** Runs the command line and sets the exit code. Never rejects. */
@@ -39,7 +40,7 @@ export function buildProgram(): Command {
     .addOption(new Option('--log-level <level>', 'what to log on stderr').choices(LOG_LEVELS).default('warn'))
     .option('--no-color', 'no colours')
     .addHelpText('after', EXAMPLES)
-    .hook('preAction', (_program, command) => applyConfigFile(command));
+    .hook('preAction', (_program, command) => prepareOptions(command));
   for (const command of [
     loginCommand(),
     listCommand(),
@@ -68,55 +69,18 @@ Every option can also be set as BROKER_<OPTION> or in the config file.
 Exit codes: 0 fine, 1 attention soon, 2 login required or unusable, 3 vault or daemon, 64 usage,
 70 internal, 75 try later, 77 refused, 130 interrupted.`;
 
-/** Every option of every command also from the environment, and commander's own errors as exceptions. */
+function prepareOptions(command: Command): void {
+  fillOptions(command);
+  if (command.optsWithGlobals<{ color: boolean }>().color === false) switchColourOff();
+}
+
+/** Help that names the environment variables, and commander's own errors as exceptions. */
 function prepareCommands(command: Command): void {
   command.exitOverride().showHelpAfterError('(add --help for what is possible)');
   for (const option of command.options) {
-    if (option.long && option.long !== '--version')
-      option.env(environmentName(option.long.replace(/^--/, '')));
+    if (option.long && option.long !== '--version') option.env(environmentName(optionName(option)));
   }
   for (const child of command.commands) prepareCommands(child);
-}
-
-/** Values of the config file where neither the command line nor the environment said anything. */
-function applyConfigFile(command: Command): void {
-  const { config, color } = command.optsWithGlobals<{ config?: string; color: boolean }>();
-  if (!color) switchColourOff();
-  const file = readConfigFile(config);
-  for (let each: Command | null = command; each; each = each.parent) applyTo(each, file);
-  refuseUnknownKeys(command, file);
-}
-
-function applyTo(command: Command, file: ConfigFile): void {
-  for (const option of command.options) {
-    const value = file[option.long?.replace(/^--/, '') ?? ''];
-    const source = command.getOptionValueSource(option.attributeName());
-    if (value === undefined || (source !== undefined && source !== 'default')) continue;
-    const parsed = typeof value === 'boolean' ? value !== option.negate : parseValues(option, value);
-    command.setOptionValueWithSource(option.attributeName(), parsed, 'config');
-  }
-}
-
-function parseValues(option: Option, value: string | number | string[]): unknown {
-  const parse = option.parseArg;
-  if (!parse) return Array.isArray(value) ? value : String(value);
-  return [value].flat().reduce((previous: unknown, each) => parse(String(each), previous), undefined);
-}
-
-/** A misspelt key that is silently ignored is a setting somebody believes in. */
-function refuseUnknownKeys(command: Command, file: ConfigFile): void {
-  let root = command;
-  while (root.parent) root = root.parent;
-  const known = new Set(allOptions(root).map((option) => option.long?.replace(/^--/, '')));
-  const unknown = Object.keys(file).find((key) => !known.has(key));
-  if (unknown === undefined) return;
-  throw new BrokerError('usage', `the config file has an unknown setting "${unknown}"`, {
-    hint: 'settings are option names without the dashes, such as "log-level"',
-  });
-}
-
-function allOptions(command: Command): Option[] {
-  return [...command.options, ...command.commands.flatMap(allOptions)];
 }
 
 /** Says what went wrong and gives back the exit code. */
