@@ -90,7 +90,11 @@ async function makeClient(
     createdAt: clock.now(),
   };
   if (clientId === undefined) {
-    return { ...common, source: 'registered', ...(await registerClient(metadata, redirectUri, fetch)) };
+    return {
+      ...common,
+      source: 'registered',
+      ...(await registerClient(metadata, redirectUri, fetch, authMethod)),
+    };
   }
   return {
     ...common,

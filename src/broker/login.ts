@@ -5,17 +5,16 @@
  * saved, and its name, policy and agents stay.
  */
 import { randomUUID } from 'node:crypto';
-import { isBearer, readTokenSet, type TokenSet } from '../core/token-set.ts';
-import { BrokerError, quote } from '../errors.ts';
+import { BrokerError } from '../errors.ts';
 import {
   type AuthorizationRequest,
   beginAuthorization,
   chooseScope,
   redeemCode,
 } from '../oauth/authorization.ts';
+import { abortable } from '../oauth/http.ts';
 import { discoverResource } from '../oauth/resource-discovery.ts';
 import type { ServerMetadata } from '../oauth/server-discovery.ts';
-import type { TokenAnswer } from '../oauth/token-request.ts';
 import type { Client } from '../vault/clients.ts';
 import { findConnection } from '../vault/connections.ts';
 import { consumeLogin, deleteLogin, insertLogin } from '../vault/logins.ts';
@@ -24,6 +23,7 @@ import { awaitAnswer, failurePage, type LoginAnswer } from './login-answer.ts';
 import { type ClientWishes, prepareClient } from './login-client.ts';
 import { saveLogin } from './login-save.ts';
 import { type LoginTarget, resolveTarget, type TargetWords } from './login-target.ts';
+import { readTokens } from './login-tokens.ts';
 
 export interface LoginRequest extends TargetWords, ClientWishes {
   /** Asked for instead of what the server suggests. */
@@ -73,16 +73,29 @@ export async function login(
   request: LoginRequest,
   hooks: LoginHooks,
 ): Promise<ConnectedEvent> {
+  try {
+    return await signIn(context, request, hooks);
+  } catch (error) {
+    if (!hooks.signal?.aborted) throw error;
+    throw new BrokerError('interrupted', 'the login was interrupted', {
+      hint: 'nothing was changed; run it again',
+    });
+  }
+}
+
+async function signIn(context: Context, request: LoginRequest, hooks: LoginHooks): Promise<ConnectedEvent> {
+  // Until there is a code, giving up costs nothing; from then on the login is brought to its end.
+  const fetch = abortable(context.fetch, hooks.signal);
   const target = await resolveTarget(context, request);
   const existing = await context.vault.run(() => findConnection(target.connection));
 
-  const protectedResource = await discoverResource(target.url, context.fetch);
+  const protectedResource = await discoverResource(target.url, fetch);
   const { resource } = protectedResource;
   const issuer = protectedResource.authorizationServers[0] as string;
-  const metadata = await context.metadata.discover(issuer);
+  const metadata = await context.metadata.discover(issuer, hooks.signal);
   hooks.onEvent({ event: 'discovered', issuer, resource });
 
-  const { client, listener } = await prepareClient(context, metadata, request, existing);
+  const { client, listener } = await prepareClient({ ...context, fetch }, metadata, request, existing);
   try {
     hooks.onEvent({ event: 'registered', client_id: client.clientId, source: client.source });
     const { challengeScope, scopesSupported } = protectedResource;
@@ -188,46 +201,6 @@ async function finish(
     issuer: metadata.issuer,
     resource,
   };
-}
-
-/** The token set of the answer. Throws `upstream_unavailable`, `login_refused`, `config_error`. */
-function readTokens(
-  answer: TokenAnswer,
-  metadata: ServerMetadata,
-  now: number,
-  askedScope: string | undefined,
-): TokenSet {
-  if (answer.kind !== 'answer' || (answer.body === undefined && answer.status >= 500)) {
-    const code = answer.kind === 'answer' ? answer.status : answer.code;
-    throw new BrokerError('upstream_unavailable', `${metadata.token_endpoint} did not answer (${code})`, {
-      hint: 'a code can be used only once: run the login again',
-    });
-  }
-  const error = answer.body?.error;
-  const tokens = error === undefined ? readTokenSet(answer.body ?? {}, now) : undefined;
-  if (!tokens) {
-    const reason = typeof error === 'string' ? quote(error) : `status ${answer.status} and no token`;
-    const words =
-      typeof answer.body?.error_description === 'string' ? `: ${quote(answer.body.error_description)}` : '';
-    throw new BrokerError(
-      'login_refused',
-      `${metadata.issuer} did not issue a token, but ${reason}${words}`,
-      {
-        hint: 'nothing was changed; run the login again',
-      },
-    );
-  }
-  if (!isBearer(tokens.tokenType)) {
-    throw new BrokerError(
-      'config_error',
-      `${metadata.issuer} issued a token of type ${quote(tokens.tokenType ?? '')}`,
-      {
-        hint: 'agents can use Bearer tokens only; ask its operator not to bind tokens to a key for this client',
-      },
-    );
-  }
-  // RFC 6749 §5.1: a scope that is not told is the one that was asked for.
-  return { ...tokens, scope: tokens.scope ?? askedScope };
 }
 
 /** Runs the end of the login and lets the browser show how it went. */

@@ -4,7 +4,7 @@
  * A refresh needs the token endpoint. It is looked up again once the cached copy has ended; when that fails, the
  * copy saved with our client still serves, so that a broken well-known page does not stop refreshes.
  */
-import type { Fetch } from '../oauth/http.ts';
+import { abortable, type Fetch } from '../oauth/http.ts';
 import { discoverServer, type ServerMetadata } from '../oauth/server-discovery.ts';
 import type { Cache } from '../vault/cache.ts';
 
@@ -12,14 +12,14 @@ const LIFETIME_MS = 24 * 60 * 60_000;
 
 export interface MetadataSource {
   /** Looks the issuer up now, as a login does. Throws what `discoverServer` throws. */
-  discover(issuer: string): Promise<ServerMetadata>;
+  discover(issuer: string, signal?: AbortSignal): Promise<ServerMetadata>;
   /** Cached, else looked up, else `saved`. Never throws. */
   get(issuer: string, saved: Record<string, unknown>): Promise<ServerMetadata>;
 }
 
 export function createMetadataSource(cache: Cache, fetch: Fetch): MetadataSource {
-  async function discover(issuer: string): Promise<ServerMetadata> {
-    const metadata = await discoverServer(issuer, fetch);
+  async function discover(issuer: string, signal?: AbortSignal): Promise<ServerMetadata> {
+    const metadata = await discoverServer(issuer, abortable(fetch, signal));
     await cache.set(issuer, metadata, LIFETIME_MS);
     return metadata;
   }

@@ -86,6 +86,11 @@ export function createFetch({ proxy, caFile }: FetchOptions): Fetch {
   };
 }
 
+/** The same `fetch`, which gives up when the signal aborts. */
+export function abortable(fetch: Fetch, signal: AbortSignal | undefined): Fetch {
+  return signal ? (url, init) => fetch(url, { ...init, signal }) : fetch;
+}
+
 /** Whether plain http is acceptable: only to this very machine. */
 export function isLoopback(url: string): boolean {
   const { hostname } = new URL(url);

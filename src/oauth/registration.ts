@@ -5,6 +5,7 @@
  * leaves out or nulls are as we asked.
  */
 import * as oauth from 'oauth4webapi';
+import type { AuthMethod } from '../core/auth-methods.ts';
 import { BrokerError } from '../errors.ts';
 import { Secret } from '../secret.ts';
 import { chooseAuthMethod } from './client-auth.ts';
@@ -33,6 +34,7 @@ export async function registerClient(
   metadata: ServerMetadata,
   redirectUri: string,
   fetch: Fetch,
+  authMethod: AuthMethod = chooseAuthMethod(metadata),
 ): Promise<Registration> {
   if (metadata.registration_endpoint === undefined) {
     throw new BrokerError('registration_refused', `${metadata.issuer} does not register clients by itself`, {
@@ -47,7 +49,7 @@ export async function registerClient(
     application_type: 'native',
     response_types: ['code'],
     grant_types: ['authorization_code', 'refresh_token'],
-    token_endpoint_auth_method: chooseAuthMethod(metadata),
+    token_endpoint_auth_method: authMethod,
   };
   let answer = await post(metadata, wanted, fetch);
   if (answer.body?.error === 'invalid_client_metadata') {
@@ -65,7 +67,7 @@ export async function registerClient(
       },
     );
   }
-  return readRegistration(answer.body, wanted.token_endpoint_auth_method);
+  return readRegistration(answer.body, authMethod);
 }
 
 /** Deletes our registration. False when the server did not do it. @see RFC 7592 §2.3 */
