@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /**
  * Every failure this program can report, as one class with a closed list of codes.
  *
@@ -72,10 +74,13 @@ export class BrokerError extends Error {
     this.hint = details.hint;
     this.connection = details.connection;
     this.retryAfterSeconds = details.retryAfterSeconds;
-    if (details.cause !== undefined) {
-      // Not enumerable: printing or logging an error must never print a provider's body along with it.
+    if (details.cause !== undefined)
       Object.defineProperty(this, 'cause', { value: details.cause, enumerable: false });
-    }
+  }
+
+  /** Printed without its cause: causes of the OAuth libraries carry whole response bodies, tokens included. */
+  [inspect.custom](): string {
+    return this.stack ?? this.message;
   }
 }
 

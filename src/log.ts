@@ -15,11 +15,9 @@ const REDACTED = [
   'id_token',
   'client_secret',
   'registration_access_token',
-  'code',
   'code_verifier',
   'authorization',
   'cookie',
-  'key',
 ];
 
 /** JSON lines on stderr; stdout belongs to results. */

@@ -33,23 +33,10 @@ import {
   type Rotation,
 } from '../vault/rotations.ts';
 import { findServer } from '../vault/servers.ts';
-import type { Context } from './context.ts';
+import type { Context, Refresher } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
 import { saveUntilDone } from './save.ts';
 import { stateError } from './state-errors.ts';
-
-export interface Refresher {
-  /**
-   * Refreshes from the generation the caller saw. Callers at the same time share one refresh; it belongs to none
-   * of them, so one that hangs up cancels nothing. If the generation has moved, the newer one is the result and
-   * nothing is sent.
-   *
-   * Throws `login_required`, `client_invalid`, `config_error`, `upstream_unavailable`, `save_failed`.
-   */
-  refresh(connection: Connection, actor: string): Promise<StoredConnection>;
-  /** Resolves when no refresh is running. */
-  idle(): Promise<void>;
-}
 
 type Parts = Pick<Context, 'vault' | 'clock' | 'fetch' | 'log' | 'metadata'>;
 

@@ -10,8 +10,8 @@ export const CONFIRM_AFTER_MS = 60_000;
 export interface PresentationHistory {
   /** Presentations whose outcome is unknown. */
   unanswered: number;
-  /** When `invalid_grant` was last answered, epoch ms. Null: never. */
-  lastInvalidGrantAt: number | null;
+  /** When `invalid_grant` was first answered, epoch ms. Null: never. */
+  firstInvalidGrantAt: number | null;
 }
 
 export type Refusal = Exclude<Verdict, { verdict: 'success' }>;
@@ -58,10 +58,10 @@ export function stateAfterRefusal(
     case 'config_error':
       return become('config_error', `the server refused the request (${verdict.code})`, later());
     case 'final': {
-      const { unanswered, lastInvalidGrantAt } = history;
-      const isConfirmed = lastInvalidGrantAt !== null && now - lastInvalidGrantAt >= CONFIRM_AFTER_MS;
+      const { unanswered, firstInvalidGrantAt } = history;
+      const isConfirmed = firstInvalidGrantAt !== null && now - firstInvalidGrantAt >= CONFIRM_AFTER_MS;
       if (unanswered > 0 || isConfirmed) return become('login_required', 'the server ended the login', null);
-      const confirmAt = (lastInvalidGrantAt ?? now) + CONFIRM_AFTER_MS;
+      const confirmAt = (firstInvalidGrantAt ?? now) + CONFIRM_AFTER_MS;
       return become(
         'degraded',
         'the server refused the refresh token once; it will be asked again',

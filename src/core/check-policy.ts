@@ -60,29 +60,23 @@ function findingForHealthy(
   now: number,
   warnWithinMs: number,
 ): Finding {
-  const login = `broker login ${connection.name}`;
+  const nextStep = `broker login ${connection.name}`;
+  const { accessExpiresAt, hasRefreshToken } = connection;
+  const soon = (message: string): Finding => ({ code: 1, message, nextStep });
+  if (!hasRefreshToken && accessExpiresAt !== null && accessExpiresAt <= now) {
+    return { code: 2, message: 'the token has expired and cannot be refreshed', nextStep };
+  }
   if (clientSecretExpiresAt !== null && clientSecretExpiresAt - now <= warnWithinMs) {
     const when =
       clientSecretExpiresAt <= now ? 'has expired' : `expires ${inDays(clientSecretExpiresAt - now)}`;
-    return {
-      code: 1,
-      message: `the client secret ${when}; signing in again gets a new one`,
-      nextStep: login,
-    };
+    return soon(`the client secret ${when}; signing in again gets a new one`);
   }
-  if (connection.hasRefreshToken) return { code: 0, message: 'ok', nextStep: null };
-  const { accessExpiresAt } = connection;
-  if (accessExpiresAt === null) {
-    return { code: 1, message: 'no refresh token, and nobody knows when the login ends', nextStep: login };
+  if (!hasRefreshToken && accessExpiresAt === null)
+    return soon('no refresh token, and nobody knows when the login ends');
+  if (!hasRefreshToken && accessExpiresAt !== null && accessExpiresAt - now <= warnWithinMs) {
+    return soon(`no refresh token: the login ends ${inDays(accessExpiresAt - now)}`);
   }
-  if (accessExpiresAt <= now)
-    return { code: 2, message: 'the token has expired and cannot be refreshed', nextStep: login };
-  if (accessExpiresAt - now > warnWithinMs) return { code: 0, message: 'ok', nextStep: null };
-  return {
-    code: 1,
-    message: `no refresh token: the login ends ${inDays(accessExpiresAt - now)}`,
-    nextStep: login,
-  };
+  return { code: 0, message: 'ok', nextStep: null };
 }
 
 const DAY_MS = 24 * 60 * 60_000;

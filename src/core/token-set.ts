@@ -6,6 +6,9 @@
  */
 import { Secret } from '../secret.ts';
 
+/** A lifetime beyond a hundred years is rubbish, and would overflow a date. */
+const MAX_LIFETIME_SECONDS = 100 * 365 * 86_400;
+
 export interface TokenSet {
   accessToken: Secret;
   /** Undefined when the server issued none: then the login ends with the access token. */
@@ -41,7 +44,7 @@ export function readTokenSet(body: Record<string, unknown>, receivedAt: number):
     scope: readScope(body.scope),
     receivedAt,
     accessExpiresAt:
-      lifetime === undefined ? jwtExpiry(accessToken, receivedAt) : receivedAt + lifetime * 1000,
+      lifetime === undefined ? jwtExpiry(accessToken, receivedAt) : receivedAt + Math.round(lifetime * 1000),
     accountIdentity: readAccountIdentity(body),
   };
 }
@@ -76,8 +79,8 @@ function jwtClaims(token: string): Record<string, unknown> | undefined {
 function jwtExpiry(accessToken: string, receivedAt: number): number | undefined {
   const exp = jwtClaims(accessToken)?.exp;
   if (typeof exp !== 'number' || !Number.isFinite(exp)) return undefined;
-  const expiresAt = exp * 1000;
-  return expiresAt > receivedAt ? expiresAt : undefined;
+  const lifetime = seconds(exp - receivedAt / 1000);
+  return lifetime === undefined ? undefined : receivedAt + Math.round(lifetime * 1000);
 }
 
 /** The most recognisable name for a person or workspace that the answer holds. */
@@ -105,10 +108,10 @@ function text(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-/** Positive seconds, also as a numeric string. Anything else (0, negative, rubbish) is unknown. */
+/** Positive seconds, also as a numeric string. Anything else (0, negative, rubbish, more than a century) is unknown. */
 function seconds(value: unknown): number | undefined {
   const number = typeof value === 'string' && /^\d+(\.\d+)?$/.test(value.trim()) ? Number(value) : value;
-  return typeof number === 'number' && Number.isFinite(number) && number > 0 ? number : undefined;
+  return typeof number === 'number' && number > 0 && number <= MAX_LIFETIME_SECONDS ? number : undefined;
 }
 
 /** A space separated string; some servers send a list. */

@@ -91,6 +91,16 @@ export function checkCallback(
   checkIssuer(parameters, metadata);
   const error = parameters.get('error');
   if (error !== null) throw refusal(error, parameters.get('error_description'), metadata);
+  const unasked = ['response', 'id_token', 'token'].find((name) => parameters.has(name));
+  if (unasked !== undefined) {
+    throw new BrokerError(
+      'callback_invalid',
+      `the answer of ${metadata.issuer} holds a ${unasked}, which was not asked for`,
+      {
+        hint: 'the code was not used; start the login again, and if it stays so, tell the operator of the server',
+      },
+    );
+  }
   if (parameters.getAll('code').length !== 1 || parameters.get('code') === '') {
     throw new BrokerError('callback_invalid', `the answer of ${metadata.issuer} holds no code`, {
       hint: 'start the login again; if it stays so, the server is not following OAuth',

@@ -67,13 +67,25 @@ export function networkError(error: unknown, url: string): BrokerError {
   });
 }
 
-/** `invalid_client_metadata: "the words"`: an OAuth error body in one bounded, quoted line. */
+/** Enough of a page to find its words in; the rest is not looked at. */
+const MAX_READ_OF_PAGE = 2000;
+
+/**
+ * `400 invalid_client_metadata "the words"`: why a server refused, in one bounded, quoted line. Of a JSON body
+ * only the error is told: what else it holds may be secret.
+ */
 export function describeRefusal(status: number, text: string): string {
   const body = parseObject(text);
-  const error = typeof body?.error === 'string' ? quote(body.error).slice(1, -1) : undefined;
-  const description = typeof body?.error_description === 'string' ? quote(body.error_description) : undefined;
-  if (error) return `${status} ${error}${description ? ` ${description}` : ''}`;
-  return `${status}${text.trim() === '' ? '' : ` ${quote(text.replace(/<[^>]*>/g, ' '))}`}`;
+  if (body) {
+    const error = typeof body.error === 'string' ? ` ${quote(body.error).slice(1, -1)}` : '';
+    const told = [body.error_description, body.message, body.detail].find((each) => typeof each === 'string');
+    return `${status}${error}${told === undefined ? '' : ` ${quote(String(told))}`}`;
+  }
+  const words = text
+    .slice(0, MAX_READ_OF_PAGE)
+    .replace(/<[^<>]*>/g, ' ')
+    .trim();
+  return words === '' ? `${status}` : `${status} ${quote(words)}`;
 }
 
 /** A JSON object, with fields that are null taken as absent; undefined for anything else. */

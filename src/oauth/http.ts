@@ -64,6 +64,8 @@ export function createFetch({ proxy, caFile }: FetchOptions): Fetch {
     const deadline = AbortSignal.timeout(REQUEST_DEADLINE_MS);
     const headers = new Headers(init.headers);
     headers.set('user-agent', USER_AGENT);
+    // We unpack nothing, so that a small answer cannot become a large one.
+    headers.set('accept-encoding', 'identity');
     // Not fetch: it hides the cause of failures, refuses some ports, and costs memory; we need none of its comfort.
     const {
       statusCode,
@@ -102,19 +104,26 @@ export function isLoopback(url: string): boolean {
  * password inside. Throws `discovery_failed`.
  */
 export function requireSafeUrl(url: string): void {
+  if (isSafeUrl(url)) return;
   const parsed = URL.parse(url);
-  const isSafe =
-    parsed !== null &&
-    parsed.username === '' &&
-    parsed.password === '' &&
-    (parsed.protocol === 'https:' || (parsed.protocol === 'http:' && isLoopback(url)));
-  if (isSafe) return;
   throw new BrokerError(
     'discovery_failed',
     `refused to call ${parsed ? safeName(parsed) : 'an invalid URL'}`,
     {
       hint: 'only https URLs without user name and password are used (plain http only on this machine)',
     },
+  );
+}
+
+/** Whether a credential may travel to this URL, see `requireSafeUrl`. */
+export function isSafeUrl(url: string): boolean {
+  const parsed = URL.parse(url);
+  return (
+    parsed !== null &&
+    !/[\p{Cc}\s]/u.test(url) &&
+    parsed.username === '' &&
+    parsed.password === '' &&
+    (parsed.protocol === 'https:' || (parsed.protocol === 'http:' && isLoopback(url)))
   );
 }
 

@@ -38,15 +38,15 @@ export async function listenForCallback(port: number): Promise<LoopbackListener>
   const early: Arrival[] = [];
   const pages: Promise<unknown>[] = [];
   const server = createServer((request, response) => {
-    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://127.0.0.1');
-    if (request.method !== 'GET' || pathname !== CALLBACK_PATH) {
+    const url = URL.parse(request.url ?? '/', 'http://127.0.0.1');
+    if (request.method !== 'GET' || url?.pathname !== CALLBACK_PATH) {
       response.writeHead(404, { 'content-type': 'text/plain', connection: 'close' }).end('not found\n');
       return;
     }
     const arrival = {
-      parameters: searchParams,
+      parameters: url.searchParams,
       answer(page: CallbackPage) {
-        pages.push(once(response, 'close'));
+        if (!response.closed) pages.push(once(response, 'close'));
         send(response, page);
       },
     };

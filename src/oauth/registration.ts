@@ -13,6 +13,9 @@ import { describeRefusal, networkError, parseObject } from './failure.ts';
 import { type Fetch, isLoopback, requireSafeUrl } from './http.ts';
 import type { ServerMetadata } from './server-discovery.ts';
 
+/** The last instant a `Date` can hold. */
+const MAX_DATE_MS = 8.64e15;
+
 export interface Registration {
   clientId: string;
   authMethod: string;
@@ -98,13 +101,22 @@ async function post(
     .catch((error: unknown) => {
       throw networkError(error, url);
     });
-  if (response.status >= 500) {
-    throw new BrokerError('upstream_unavailable', `${url} is out of order (it answered ${response.status})`, {
-      hint: 'try again later',
-    });
+  if (response.status >= 500 || response.status === 429) {
+    throw new BrokerError(
+      'upstream_unavailable',
+      `${url} does not register clients now (${response.status})`,
+      {
+        hint: 'try again later',
+      },
+    );
   }
   const text = await response.text();
   return { status: response.status, text, body: parseObject(text) };
+}
+
+/** Seconds since the epoch that are a date. */
+function isInstant(value: unknown): value is number {
+  return typeof value === 'number' && value > 0 && value * 1000 <= MAX_DATE_MS;
 }
 
 function readRegistration(body: Record<string, unknown>, askedMethod: string): Registration {
@@ -118,8 +130,7 @@ function readRegistration(body: Record<string, unknown>, askedMethod: string): R
     authMethod: text('token_endpoint_auth_method') ?? askedMethod,
     clientSecret: secret === undefined ? undefined : new Secret(secret),
     // RFC 7591 §3.2.1: seconds since the epoch, 0 for never.
-    clientSecretExpiresAt:
-      secret !== undefined && typeof expires === 'number' && expires > 0 ? expires * 1000 : null,
+    clientSecretExpiresAt: secret !== undefined && isInstant(expires) ? Math.round(expires * 1000) : null,
     registrationClientUri: text('registration_client_uri'),
     registrationAccessToken: token === undefined ? undefined : new Secret(token),
   };

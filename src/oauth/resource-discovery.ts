@@ -7,7 +7,7 @@
 import { type BearerChallenge, readBearerChallenge } from '../core/challenge.ts';
 import { BrokerError, quote } from '../errors.ts';
 import { networkError, parseObject } from './failure.ts';
-import type { Fetch } from './http.ts';
+import { type Fetch, isSafeUrl } from './http.ts';
 
 export interface ProtectedResource {
   /** RFC 8707 resource, exactly as the metadata spells it: never rebuilt through a URL object. */
@@ -83,9 +83,9 @@ async function ask(
 
 function metadataUrls(url: string, challenge: BearerChallenge | undefined): string[] {
   const { origin, pathname, search } = new URL(url);
-  const fromChallenge = (challenge?.resourceMetadata ?? []).flatMap(
-    (each) => URL.parse(each, url)?.href ?? [],
-  );
+  const fromChallenge = (challenge?.resourceMetadata ?? [])
+    .flatMap((each) => URL.parse(each, url)?.href ?? [])
+    .filter(isSafeUrl);
   const path = pathname === '/' ? '' : pathname;
   return [...new Set([...fromChallenge, `${origin}${WELL_KNOWN}${path}${search}`, `${origin}${WELL_KNOWN}`])];
 }

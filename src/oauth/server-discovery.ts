@@ -47,8 +47,11 @@ export async function discoverServer(issuer: string, fetch: Fetch): Promise<Serv
       );
     }
     const document = response.status === 200 ? parseObject(await response.text()) : undefined;
-    seen.push(`${url} (${response.status}${response.status === 200 && !document ? ', not JSON' : ''})`);
-    if (document) return checkMetadata(document, issuer, url);
+    const isMetadata = typeof document?.issuer === 'string';
+    seen.push(
+      `${url} (${response.status}${response.status === 200 && !isMetadata ? ', not this metadata' : ''})`,
+    );
+    if (isMetadata) return checkMetadata(document, issuer, url);
   }
   throw new BrokerError('discovery_failed', `the authorization server ${issuer} publishes no metadata`, {
     hint: `looked at\n${seen.map((each) => `  ${each}`).join('\n')}`,

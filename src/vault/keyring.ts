@@ -121,7 +121,7 @@ function decode(text: string, source: string): MasterKey {
   const encoded = text.trim();
   if (!ENCODED_KEY.test(encoded)) {
     throw new BrokerError('key_wrong', `the master key from ${source} is not 32 bytes in base64url`, {
-      hint: 'a fresh one can be made with: openssl rand -base64 32 | tr "+/" "-_" | tr -d "="',
+      hint: 'it is 43 characters long; for a new vault a fresh one can be made with: openssl rand -base64 32 | tr "+/" "-_" | tr -d "="',
     });
   }
   return masterKey(Buffer.from(encoded, 'base64url'), source);
@@ -130,7 +130,8 @@ function decode(text: string, source: string): MasterKey {
 function createKeyFile(path: string): MasterKey {
   const bytes = randomBytes(KEY_BYTES);
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    const directory = dirname(path);
+    if (!existsSync(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 });
     writeFileSync(path, `${bytes.toString('base64url')}\n`, { flag: 'wx', mode: 0o600, flush: true });
   } catch (error) {
     // Another process starting on the same new vault was quicker: its key is the one.

@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import type { DatabaseSync } from 'node:sqlite';
 import { BrokerError } from '../errors.ts';
 import type { SqliteDatabase } from './sqlite.ts';
 
@@ -27,17 +28,15 @@ interface Migration {
 export function migrate(database: SqliteDatabase, now: number, directory: URL = MIGRATIONS): void {
   const known = readMigrations(directory);
   const { connection } = database;
+  // Usually there is nothing to do, and then nobody has to wait for the write lock.
+  if (missing(connection, known).length === 0) return;
   connection.exec('PRAGMA busy_timeout = 10000');
   connection.exec('BEGIN IMMEDIATE');
   try {
     connection.exec(
       'CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)',
     );
-    const applied = checkApplied(
-      connection.prepare('SELECT number, name, checksum FROM migrations').all(),
-      known,
-    );
-    for (const migration of known.filter(({ number }) => !applied.has(number))) {
+    for (const migration of missing(connection, known)) {
       connection.exec(migration.sql);
       connection
         .prepare('INSERT INTO migrations (number, name, checksum, applied_at) VALUES (?, ?, ?, ?)')
@@ -61,6 +60,17 @@ function readMigrations(directory: URL): Migration[] {
       const checksum = createHash('sha256').update(sql).digest('hex');
       return { number: Number(name.slice(0, 4)), name, sql, checksum };
     });
+}
+
+/** Migrations not applied yet. Throws for a vault that is newer than we are, or was made by other files. */
+function missing(connection: DatabaseSync, known: Migration[]): Migration[] {
+  const hasTable = connection.prepare("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").get();
+  if (!hasTable) return known;
+  const applied = checkApplied(
+    connection.prepare('SELECT number, name, checksum FROM migrations').all(),
+    known,
+  );
+  return known.filter(({ number }) => !applied.has(number));
 }
 
 function checkApplied(rows: Record<string, unknown>[], known: Migration[]): Set<number> {

@@ -40,13 +40,16 @@ export function* closeRotation(rotation: Rotation, outcome: string, now: number)
 
 /** What earlier presentations of the same refresh token met with. */
 export function* historyOf({ connectionId, generation, attempt }: Rotation): Steps<PresentationHistory> {
-  const row = yield* first<{ unanswered: number | null; last_invalid_grant_at: number | null }>(
+  const row = yield* first<{ unanswered: number | null; first_invalid_grant_at: number | null }>(
     `SELECT SUM(CASE WHEN finished_at IS NULL THEN 1 ELSE 0 END) AS unanswered,
-            MAX(CASE WHEN outcome = 'invalid_grant' THEN finished_at END) AS last_invalid_grant_at
+            MIN(CASE WHEN outcome = 'invalid_grant' THEN finished_at END) AS first_invalid_grant_at
      FROM rotations WHERE connection_id = ? AND generation = ? AND attempt <> ?`,
     ...[connectionId, generation, attempt],
   );
-  return { unanswered: Number(row?.unanswered ?? 0), lastInvalidGrantAt: row?.last_invalid_grant_at ?? null };
+  return {
+    unanswered: Number(row?.unanswered ?? 0),
+    firstInvalidGrantAt: row?.first_invalid_grant_at ?? null,
+  };
 }
 
 /** Closes rows that a newer generation has answered, whatever became of them. */
