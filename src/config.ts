@@ -155,18 +155,23 @@ function takeSecret(variables: Variables, name: string): Secret | undefined {
 }
 
 function readAgentKey(variables: Variables): Secret | undefined {
-  const key = takeSecret(variables, 'BROKER_AGENT_KEY');
-  if (key) return key;
+  const given = takeSecret(variables, 'BROKER_AGENT_KEY');
+  if (given) return given;
   const file = variables.BROKER_AGENT_KEY_FILE;
   if (!file) return undefined;
+  let key: string;
   try {
-    return new Secret(readFileSync(file, 'utf8').trim());
+    key = readFileSync(file, 'utf8').trim();
   } catch (error) {
     throw new BrokerError('usage', `the agent key file ${file} cannot be read (${systemCode(error)})`, {
       hint: 'check BROKER_AGENT_KEY_FILE',
       cause: error,
     });
   }
+  if (key !== '') return new Secret(key);
+  throw new BrokerError('usage', `the agent key file ${file} is empty`, {
+    hint: 'check BROKER_AGENT_KEY_FILE',
+  });
 }
 
 function hasLocalScreen(variables: Variables): boolean {

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import type { Broker } from './broker/index.ts';
 import type { Clock } from './clock.ts';
+import { BrokerError } from './errors.ts';
 import { createApp } from './http/app.ts';
 import { type ListenAddress, type Listener, type ListenOptions, listen } from './http/listen.ts';
 import type { Log } from './log.ts';
@@ -57,8 +58,17 @@ export async function startDaemon(
 /** Values of `Host` a TCP listener answers to. */
 function hostsFor(port: number, { publicUrl, allowedHosts }: DaemonOptions): Set<string> {
   const own = ['127.0.0.1', 'localhost', '[::1]'].map((host) => `${host}:${port}`);
-  const named = publicUrl === undefined ? [] : [new URL(publicUrl).host];
-  return new Set([...own, ...named, ...allowedHosts].map((host) => host.toLowerCase()));
+  const named = publicUrl === undefined ? [] : [hostOf(publicUrl)];
+  const allowed = allowedHosts.flatMap((host) => (/:\d+$/.test(host) ? [host] : [host, `${host}:*`]));
+  return new Set([...own, ...named, ...allowed].map((host) => host.toLowerCase()));
+}
+
+function hostOf(publicUrl: string): string {
+  const url = URL.parse(publicUrl);
+  if (url && ['http:', 'https:'].includes(url.protocol)) return url.host;
+  throw new BrokerError('usage', `"${publicUrl}" is not a URL others could reach the daemon at`, {
+    hint: 'write it in full, such as --public-url https://broker.example.com',
+  });
 }
 
 async function stop({ server }: Listener, clock: Clock): Promise<void> {

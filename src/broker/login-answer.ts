@@ -90,7 +90,7 @@ async function readPasted(
 /** The query of a pasted redirect URL, or of a bare query string. Undefined when it is neither. */
 export function readPastedRedirect(text: string): URLSearchParams | undefined {
   const trimmed = text.trim();
-  const query = trimmed.includes('://') ? URL.parse(trimmed)?.search : trimmed;
+  const query = /^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? URL.parse(trimmed)?.search : trimmed;
   if (query === undefined || /\s/.test(query)) return undefined;
   const parameters = new URLSearchParams(query);
   const isAnswer = parameters.has('state') && (parameters.has('code') || parameters.has('error'));

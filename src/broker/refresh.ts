@@ -77,6 +77,8 @@ async function refreshOnce(
 ): Promise<StoredConnection> {
   const { vault, clock, fetch, log } = parts;
   const { stored, tokens, client, resource } = await open(parts, seen);
+  // A token known to be dead is not presented once more: that could only look like an attack.
+  if (stored.state === 'login_required') throw stateError(stored, clock.now());
   // Another process tried while we waited for the lease, in vain: its verdict holds for us too.
   if (stored.state !== seen.state || stored.failures !== seen.failures) throw stateError(stored, clock.now());
   const { refreshToken } = tokens;

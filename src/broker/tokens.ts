@@ -1,6 +1,7 @@
 /** An agent (or the operator) asks for an access token: allowed? usable? answer, else refresh, then answer. */
 import { fixingCommand } from '../core/connection.ts';
 import { isAlive, isUsable, MIN_REFRESH_INTERVAL_MS, refreshAfter } from '../core/refresh-policy.ts';
+import { isBearer } from '../core/token-set.ts';
 import { BrokerError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 import { openTokenSet, type StoredConnection } from '../vault/connections.ts';
@@ -126,6 +127,7 @@ function refuseHasty({ clock }: Context, stored: StoredConnection): void {
 async function answer(context: Context, caller: Caller, stored: StoredConnection): Promise<GrantedToken> {
   const { vault, handOuts } = context;
   const tokens = await openTokenSet(vault.sealer, stored);
+  if (!isBearer(tokens.tokenType)) throw stateError(stored, context.clock.now());
   const server = await vault.run(() => findServer(stored.server));
   handOuts.add({
     connectionId: stored.id,

@@ -23,7 +23,7 @@ export async function main(argv: string[]): Promise<void> {
   try {
     await program.parseAsync(argv);
   } catch (error) {
-    process.exitCode = report(error, argv.includes('--json'));
+    process.exitCode = report(error, wantsJson || argv.includes('--json'));
   }
 }
 
@@ -69,9 +69,14 @@ Every option can also be set as BROKER_<OPTION> or in the config file.
 Exit codes: 0 fine, 1 attention soon, 2 login required or unusable, 3 vault or daemon, 64 usage,
 70 internal, 75 try later, 77 refused, 130 interrupted.`;
 
+/** Whether the running command answers in JSON, so that its failure does too. */
+let wantsJson = false;
+
 function prepareOptions(command: Command): void {
   fillOptions(command);
-  if (command.optsWithGlobals<{ color: boolean }>().color === false) switchColourOff();
+  const { color, json } = command.optsWithGlobals<{ color: boolean; json?: boolean }>();
+  if (!color) switchColourOff();
+  wantsJson = json === true;
 }
 
 /** Help that names the environment variables, and commander's own errors as exceptions. */

@@ -1,5 +1,5 @@
 /** `/v1/connections`: what an agent may use, its tokens, and how it is doing. */
-import express, { type Request, Router } from 'express';
+import express, { type Request, type RequestHandler, Router } from 'express';
 import { z } from 'zod';
 import type { Broker } from '../broker/index.ts';
 import { toTokenView } from '../broker/tokens.ts';
@@ -36,7 +36,7 @@ export function connectionRoutes(broker: Broker, clock: Clock): Router {
     response.json(toTokenView(token, clock.now()));
   });
 
-  router.post('/:name/token', json, async (request: Request<{ name: string }>, response) => {
+  router.post('/:name/token', requireJson, json, async (request: Request<{ name: string }>, response) => {
     const { min_ttl, rejected_generation } = parse(TokenBody, request.body ?? {});
     const query = { minTtlSeconds: min_ttl, rejectedGeneration: rejected_generation };
     const token = await broker.token(callerOf(response), request.params.name, query);
@@ -48,7 +48,7 @@ export function connectionRoutes(broker: Broker, clock: Clock): Router {
     response.json({ Authorization: `Bearer ${token.accessToken.reveal()}` });
   });
 
-  router.post('/:name/check', json, async (request: Request<{ name: string }>, response) => {
+  router.post('/:name/check', requireJson, json, async (request: Request<{ name: string }>, response) => {
     const { refresh, warn_within } = parse(CheckBody, request.body ?? {});
     const options = { refresh, warnWithinMs: warn_within === undefined ? undefined : warn_within * 1000 };
     response.json(await broker.check(callerOf(response), request.params.name, options));
@@ -56,6 +56,16 @@ export function connectionRoutes(broker: Broker, clock: Clock): Router {
 
   return router;
 }
+
+/** A body of another type would be passed over in silence, and with it what the caller wanted. */
+const requireJson: RequestHandler<{ name: string }> = (request, _response, next) => {
+  if (request.headers['content-length'] !== '0' && request.is('json') === false) {
+    throw new BrokerError('bad_request', 'the body is not declared as JSON', {
+      hint: 'send it with: Content-Type: application/json',
+    });
+  }
+  next();
+};
 
 /** Throws `bad_request` naming the field. */
 function parse<T>(schema: z.ZodType<T>, value: unknown): T {

@@ -8,7 +8,7 @@ import type { RequestHandler } from 'express';
 import { BrokerError } from '../errors.ts';
 
 export interface GuardOptions {
-  /** Values of `Host` that are us. Undefined: not checked, as on a Unix socket. */
+  /** Values of `Host` that are us; `name:*` is any port of that name. Undefined: not checked, as on a Unix socket. */
   hosts: Set<string> | undefined;
   /** Values of `Origin` allowed by name. */
   origins: Set<string>;
@@ -18,7 +18,7 @@ export function guard({ hosts, origins }: GuardOptions): RequestHandler {
   return (request, response, next) => {
     response.set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
     const host = request.headers.host?.toLowerCase() ?? '';
-    if (hosts && !hosts.has(host)) {
+    if (hosts && !hosts.has(host) && !hosts.has(host.replace(/:\d+$/, ':*'))) {
       throw new BrokerError('forbidden', 'this Host is not served here', {
         hint: 'call the address the daemon listens on, or allow the name with: broker serve --allowed-host <name>',
       });

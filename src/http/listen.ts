@@ -26,7 +26,7 @@ const KEEP_ALIVE_MS = 65_000;
 
 /** `127.0.0.1:8787`, `[::1]:0`, `:8787` or `unix:/path`. Throws `usage`. */
 export function parseListenAddress(text: string): ListenAddress {
-  if (text.startsWith('unix:')) return { kind: 'unix', path: text.slice('unix:'.length) };
+  if (/^unix:./.test(text)) return { kind: 'unix', path: text.slice('unix:'.length) };
   const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   if (!match || port > 65_535) {
@@ -66,9 +66,14 @@ export async function listen(
   handlerFor: (port: number | undefined) => RequestListener,
 ): Promise<Listener> {
   requireSafeAddress(address, options);
-  const server =
-    options.tls && address.kind === 'tcp' ? createTlsServer(readTls(options.tls)) : createServer();
+  const server = options.tls && address.kind === 'tcp' ? createSecureServer(options.tls) : createServer();
   server.keepAliveTimeout = KEEP_ALIVE_MS;
+  server.on('request', (_request, response) => {
+    // A kept-alive connection that becomes idle while we stop would hold up the stop.
+    response.once('close', () => {
+      if (!server.listening) server.closeIdleConnections();
+    });
+  });
   if (address.kind === 'unix') await removeStaleSocket(address.path);
   const target =
     address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
@@ -106,11 +111,11 @@ async function removeStaleSocket(path: string): Promise<void> {
   }
 }
 
-function readTls({ cert, key }: { cert: string; key: string }): { cert: string; key: string } {
+function createSecureServer({ cert, key }: { cert: string; key: string }): Server {
   try {
-    return { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') };
+    return createTlsServer({ cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') });
   } catch (error) {
-    throw new BrokerError('usage', `the TLS certificate or key cannot be read (${systemCode(error)})`, {
+    throw new BrokerError('usage', `the TLS certificate or key cannot be used (${systemCode(error)})`, {
       hint: 'check --tls-cert and --tls-key: both are PEM files',
       cause: error,
     });
@@ -127,7 +132,10 @@ function cannotListen(address: ListenAddress, error: unknown): BrokerError {
     });
   }
   return new BrokerError('port_in_use', `the daemon cannot listen on ${where} (${code})`, {
-    hint: 'choose another address with --listen',
+    hint:
+      address.kind === 'unix'
+        ? 'its directory must be there and writable, and no other file may have that name'
+        : 'choose another address with --listen',
     cause: error,
   });
 }

@@ -32,13 +32,13 @@ const PROTOCOL_VERSION = '2025-11-25';
  * @see RFC 9728 §3, §5
  */
 export async function discoverResource(url: string, fetch: Fetch): Promise<ProtectedResource> {
-  const { status, challenge } = await ask(url, fetch);
+  const { status, speaksMcp, challenge } = await ask(url, fetch);
   const seen: string[] = [];
   for (const candidate of metadataUrls(url, challenge)) {
     const metadata = await fetchMetadata(candidate, fetch, seen);
     if (metadata) return readMetadata(metadata, candidate, url, challenge);
   }
-  if (status >= 200 && status < 300) {
+  if (status >= 200 && status < 300 && speaksMcp) {
     throw new BrokerError('no_login_needed', `${url} answers without a login`, {
       hint: 'agents can call it as it is; there is nothing to sign in to',
     });
@@ -52,7 +52,7 @@ export async function discoverResource(url: string, fetch: Fetch): Promise<Prote
 async function ask(
   url: string,
   fetch: Fetch,
-): Promise<{ status: number; challenge: BearerChallenge | undefined }> {
+): Promise<{ status: number; speaksMcp: boolean; challenge: BearerChallenge | undefined }> {
   const response = await fetch(url, {
     method: 'POST',
     headersOnly: true,
@@ -77,6 +77,8 @@ async function ask(
   }
   return {
     status: response.status,
+    // A web site answers with a page, whatever it is asked.
+    speaksMcp: /^(application\/json|text\/event-stream)\b/.test(response.headers.get('content-type') ?? ''),
     challenge: readBearerChallenge(response.headers.get('www-authenticate') ?? ''),
   };
 }

@@ -3,6 +3,7 @@ import type { ConnectedEvent, LoginEvent } from '../../broker/login.ts';
 import { AUTH_METHODS, type AuthMethod } from '../../core/auth-methods.ts';
 import { collectScopes, durationMs, port, readSecretFile } from '../arguments.ts';
 import { asOperator, openSession } from '../session.ts';
+import { onStop } from '../signals.ts';
 import { pastedLines } from '../stdin.ts';
 import { duration, resultJson, say, succeed, warn } from '../terminal.ts';
 
@@ -57,11 +58,10 @@ async function run(target: string, options: LoginOptions, command: Command): Pro
   const clientSecret =
     clientSecretFile === undefined ? undefined : readSecretFile(clientSecretFile, '--client-secret-file');
   const interrupt = new AbortController();
-  const stop = () => interrupt.abort();
-  process.once('SIGINT', stop).once('SIGTERM', stop);
+  const release = onStop(() => interrupt.abort());
   const paste = clientSecretFile === '-' ? undefined : pastedLines(!options.browser);
   try {
-    await asOperator(session, { create: true }, (broker) =>
+    await asOperator(session, { create: true, watchesSignals: true }, (broker) =>
       broker.login(
         {
           ...{ target, name, account, callbackPort, clientId, clientSecret, authMethod },
@@ -82,7 +82,7 @@ async function run(target: string, options: LoginOptions, command: Command): Pro
     );
   } finally {
     paste?.close();
-    process.off('SIGINT', stop).off('SIGTERM', stop);
+    release();
   }
 }
 

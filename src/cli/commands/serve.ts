@@ -5,6 +5,7 @@ import { DEFAULT_LISTEN } from '../../config.ts';
 import { BrokerError } from '../../errors.ts';
 import { collect, fileMode } from '../arguments.ts';
 import { openSession } from '../session.ts';
+import { onStop } from '../signals.ts';
 import { say, succeed, warn } from '../terminal.ts';
 
 interface ServeOptions {
@@ -43,7 +44,8 @@ async function run(options: ServeOptions, command: Command): Promise<void> {
   const { startDaemon } = await import('../../daemon.ts');
   const { parseListenAddress } = await import('../../http/listen.ts');
   const addresses = (options.listen ?? [DEFAULT_LISTEN]).map(parseListenAddress);
-  const stopped = nextSignal();
+  const { promise: stopped, resolve: stop } = Promise.withResolvers<NodeJS.Signals>();
+  onStop(stop);
 
   const broker = await openBroker({ settings, log, create: true });
   const daemon = await startDaemon(
@@ -86,12 +88,5 @@ function readTls({ tlsCert, tlsKey }: ServeOptions): { cert: string; key: string
   if (tlsCert !== undefined && tlsKey !== undefined) return { cert: tlsCert, key: tlsKey };
   throw new BrokerError('usage', 'TLS wants both a certificate and its key', {
     hint: 'give --tls-cert and --tls-key',
-  });
-}
-
-function nextSignal(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-      process.once(signal, () => resolve(signal));
   });
 }
