@@ -8,7 +8,7 @@ import {
 import type { ConnectionState } from '../../src/core/connection.ts';
 import { fakeConnection, NOW } from '../support/connection.ts';
 
-const FRESH: PresentationHistory = { unanswered: 0, lastInvalidGrantAt: null };
+const FRESH: PresentationHistory = { unanswered: 0, firstInvalidGrantAt: null };
 const NO_JITTER = 0;
 
 const notProcessed: Refusal = { verdict: 'not_processed', code: 'http_503', retryAfterSeconds: undefined };
@@ -64,20 +64,20 @@ describe('a connection whose refresh token was called invalid', () => {
   });
 
   it('must be signed in again once it is confirmed at least a minute later', () => {
-    const history = { unanswered: 0, lastInvalidGrantAt: NOW - CONFIRM_AFTER_MS };
+    const history = { unanswered: 0, firstInvalidGrantAt: NOW - CONFIRM_AFTER_MS };
     expect(refuse(final, history)).toMatchObject({ state: 'login_required', nextAttemptAt: null });
   });
 
   it('is not confirmed by asking again too early, and the minute does not begin anew', () => {
     const first = NOW - CONFIRM_AFTER_MS + 1;
-    expect(refuse(final, { unanswered: 0, lastInvalidGrantAt: first })).toMatchObject({
+    expect(refuse(final, { unanswered: 0, firstInvalidGrantAt: first })).toMatchObject({
       state: 'degraded',
       nextAttemptAt: first + CONFIRM_AFTER_MS,
     });
   });
 
   it('must be signed in again at once when an earlier answer was lost: that one had rotated it', () => {
-    expect(refuse(final, { unanswered: 1, lastInvalidGrantAt: null })).toMatchObject({
+    expect(refuse(final, { unanswered: 1, firstInvalidGrantAt: null })).toMatchObject({
       state: 'login_required',
       nextAttemptAt: null,
     });

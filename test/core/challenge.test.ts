@@ -47,14 +47,10 @@ describe('challenges in WWW-Authenticate (RFC 9110 §11.6.1)', () => {
     expect(parse(header)).toEqual(expected);
   });
 
-  it('survive a token68 of another scheme in front', () => {
-    expect(
-      readBearerChallenge(`Negotiate YIIJvwYGKwYBBQUC==, Bearer resource_metadata="${METADATA}"`),
-    ).toEqual({
-      resourceMetadata: [METADATA],
-      scope: undefined,
-      error: undefined,
-    });
+  it('survive a token68 of another scheme in front, which is no parameter', () => {
+    const challenges = parse(`Negotiate YIIJvwYGKwYBBQUC==, Bearer resource_metadata="${METADATA}"`);
+    expect(challenges[0]).toEqual(['negotiate', {}]);
+    expect(challenges.at(-1)).toEqual(['bearer', { resource_metadata: [METADATA] }]);
   });
 
   it.each(['', '   ', ',,,', '"""', '===', '\\', '"', '\u0000'])('are none in %j', (header) => {
@@ -96,6 +92,12 @@ describe('the challenge of an MCP server (RFC 9728 §5.1, RFC 6750 §3)', () => 
       resourceMetadata: [METADATA],
       scope: 'a b',
       error: 'invalid_token',
+    });
+  });
+
+  it('may be one of DPoP alone', () => {
+    expect(readBearerChallenge(`DPoP algs="ES256", resource_metadata="${METADATA}"`)).toMatchObject({
+      resourceMetadata: [METADATA],
     });
   });
 

@@ -85,6 +85,7 @@ describe('the wait after failures', () => {
     expect(backoffMs(1, 0, 120)).toBe(120_000);
     expect(backoffMs(5, 0, 1)).toBe(80_000);
     expect(backoffMs(1, 0, 1e12)).toBe(DAY_MS);
+    expect(backoffMs(1, 0, Number.POSITIVE_INFINITY)).toBe(DAY_MS);
   });
 
   it('always ends, and is never below 5 s', () => {

@@ -6,8 +6,8 @@ import { parseJson, type ReadRequest } from './recorded-request.ts';
 
 /** How the provider behaves; everything is optional. */
 export interface ProviderOptions {
-  /** Lifetime of access tokens. Default 3600. */
-  accessTokenSeconds?: number;
+  /** Lifetime of access tokens, asked for each one when it is a function. Default 3600. */
+  accessTokenSeconds?: number | (() => number);
   /** Default `opaque`. A `jwt` stays valid until it expires, whatever is revoked. */
   accessTokenFormat?: 'opaque' | 'jwt';
   /** A new refresh token with every refresh; using an old one again revokes the whole family. Default true. */

@@ -7,7 +7,13 @@ import { INTERACTION_PATH, serveConsentPage } from './consent-page.ts';
 import { answerUnderFault, type FaultRule, sendFault } from './fault.ts';
 import { closeServer, listenOnLoopback } from './loopback.ts';
 import { createMemoryStore } from './memory-adapter.ts';
-import { type RecordedRequest, readRequest, recordRequest, replayRequest } from './recorded-request.ts';
+import {
+  parseJson,
+  type RecordedRequest,
+  readRequest,
+  recordRequest,
+  replayRequest,
+} from './recorded-request.ts';
 import { type TokenStatus, tokenStatus } from './token-status.ts';
 
 /** Everything is optional; the defaults are a well-behaved server. */
@@ -79,8 +85,9 @@ export async function startAuthorizationServer(
       sendFault(response, fault);
       return;
     }
-    answerUnderFault(response, fault, (status) => {
+    answerUnderFault(response, fault, (status, body) => {
       recorded.status = status;
+      if (typeof body === 'string' || Buffer.isBuffer(body)) recorded.answer = parseJson(Buffer.from(body));
     });
     if (!provider) throw new Error('a request came before the provider was ready');
     const replayed = replayRequest(request, forgive(read, resources));

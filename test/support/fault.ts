@@ -20,18 +20,18 @@ export type Fault =
 export type FaultRule = (request: RecordedRequest) => Fault | undefined | Promise<Fault | undefined>;
 
 /**
- * Lets the server behind `response` answer under `fault`: calls `processed` with the status it decided, then
- * sends, replaces or drops the answer.
+ * Lets the server behind `response` answer under `fault`: calls `processed` with the status and the last piece of
+ * the body it decided on, then sends, replaces or drops the answer.
  */
 export function answerUnderFault(
   response: ServerResponse,
   fault: Fault | undefined,
-  processed: (status: number) => void,
+  processed: (status: number, body: unknown) => void,
 ): void {
   const end = response.end.bind(response) as (...args: unknown[]) => ServerResponse;
   response.end = ((...args: unknown[]) => {
     response.end = end as typeof response.end;
-    processed(response.statusCode);
+    processed(response.statusCode, args[0]);
     if (fault === undefined) return end(...args);
     if ('status' in fault) return sendFault(response, fault);
     response.destroy();

@@ -16,6 +16,8 @@ export interface RecordedRequest {
   form?: Record<string, string>;
   /** The parsed body of a JSON request. */
   json?: unknown;
+  /** The parsed body of a JSON answer by the server itself, kept like `status`. */
+  answer?: unknown;
   /** The caller's port: the same number twice means that a connection was used again. */
   remotePort: number;
 }

@@ -1,0 +1,114 @@
+import type { Command } from 'commander';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { buildProgram } from '../../src/cli/main.ts';
+import { type BrokerResult, runBroker } from '../support/broker-process.ts';
+import { createHome, type Home } from '../support/home.ts';
+
+/** Every command with the words that lead to it. */
+function commands(command: Command, path: string[] = []): [string, Command][] {
+  return [
+    [path.join(' '), command],
+    ...command.commands.flatMap((child) => commands(child, [...path, child.name()])),
+  ];
+}
+
+const ALL = commands(buildProgram());
+
+describe('the tree of commands', () => {
+  it('has what DESIGN §6 promises', () => {
+    expect(ALL.map(([path]) => path)).toEqual(
+      expect.arrayContaining([
+        'login',
+        'list',
+        'show',
+        'token',
+        'refresh',
+        'check',
+        'logout',
+        'agent add',
+        'agent list',
+        'agent revoke',
+        'serve',
+      ]),
+    );
+  });
+
+  it.each(ALL)('describes %j, each of its options, and how to use it', (path, command) => {
+    expect(command.description()).not.toBe('');
+    const undescribed = command.options.filter(({ description }) => description === '');
+    expect(undescribed.map(({ flags }) => flags)).toEqual([]);
+    expect(command.helpInformation()).toContain(`Usage: broker${path === '' ? '' : ` ${path}`}`);
+  });
+
+  it.each(ALL.filter(([, { options }]) => options.length > 0))(
+    'lets every option of %j also be set by BROKER_…',
+    (_, command) => {
+      const missing = command.options.filter(
+        ({ long, envVar }) =>
+          long !== '--version' && envVar !== `BROKER_${long?.slice(2).toUpperCase().replaceAll('-', '_')}`,
+      );
+      expect(missing.map(({ flags }) => flags)).toEqual([]);
+    },
+  );
+
+  it('has --json on every command that answers', () => {
+    const silent = ['', 'agent', 'agent revoke', 'serve'];
+    const answering = ALL.filter(([path]) => !silent.includes(path));
+    const without = answering.filter(([, { options }]) => !options.some(({ long }) => long === '--json'));
+    expect(without.map(([path]) => path)).toEqual([]);
+  });
+
+  it('takes no secret on the command line', () => {
+    const flags = ALL.flatMap(([, { options }]) => options.map((option) => option.flags));
+    expect(
+      flags.filter((each) => /secret|token|key|password/i.test(each) && !/file|--tls-/.test(each)),
+    ).toEqual([]);
+  });
+});
+
+describe('the built program', () => {
+  let home: Home;
+  const run = (...args: string[]): Promise<BrokerResult> => runBroker(args, { env: home.env });
+
+  beforeEach(async () => {
+    home = await createHome();
+  });
+
+  afterEach(() => home.remove());
+
+  it('prints help and version on stdout and exits 0', async () => {
+    const results = await Promise.all([
+      run('--help'),
+      run('login', '--help'),
+      run('help', 'serve'),
+      run('-V'),
+    ]);
+    for (const { code, stdout, stderr } of results) {
+      expect([code, stderr]).toEqual([0, '']);
+      expect(stdout).not.toBe('');
+    }
+    expect(results[0]?.stdout).toContain('Exit codes');
+    expect(results[1]?.stdout).toContain('broker login https://coda.io/apis/mcp');
+    expect(results[3]?.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  it.each([
+    [[]],
+    [['nonsense']],
+    [['token']],
+    [['token', 'a', 'b']],
+    [['list', '--nonsense']],
+    [['token', 'a', '--min-ttl', 'soon']],
+    [['login', 'https://mcp.example.com/mcp', '--callback-port', '0']],
+    [['login', 'https://mcp.example.com/mcp', '--auth-method', 'magic']],
+    [['login', 'https://mcp.example.com/mcp', '--timeout', 'soon']],
+    [['agent', 'add', 'a', '--allow', 'a', '--mode', 'all']],
+    [['serve', '--socket-mode', '999']],
+    [['list', '--log-level', 'loud']],
+  ])('exits 64 with a word on stderr and nothing on stdout for %j', async (args) => {
+    const { code, stdout, stderr } = await run(...args);
+    expect([code, stdout]).toEqual([64, '']);
+    expect(stderr).not.toBe('');
+    expect(stderr).not.toContain('    at ');
+  });
+});

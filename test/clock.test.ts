@@ -1,0 +1,22 @@
+import { describe, expect, it } from 'vitest';
+import { systemClock } from '../src/clock.ts';
+
+describe('the system clock', () => {
+  it('shows the time of day', () => {
+    const before = Date.now();
+    expect(systemClock.now()).toBeGreaterThanOrEqual(before);
+  });
+
+  it('ends a wait', async () => {
+    await expect(systemClock.wait(1)).resolves.toBeUndefined();
+  });
+
+  it('ends a wait early with the reason it was aborted for', async () => {
+    const stop = new AbortController();
+    const waiting = systemClock.wait(1_000_000, stop.signal);
+    const reason = new Error('enough');
+    stop.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+    await expect(systemClock.wait(1_000_000, stop.signal)).rejects.toBe(reason);
+  });
+});

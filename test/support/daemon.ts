@@ -1,0 +1,73 @@
+import type { NewAgent } from '../../src/broker/agents.ts';
+import type { Broker } from '../../src/broker/index.ts';
+import { type Daemon, type DaemonOptions, startDaemon } from '../../src/daemon.ts';
+import { createLog } from '../../src/log.ts';
+import { type CallAnswer, type CallOptions, call } from './http-call.ts';
+import { signIn } from './sign-in.ts';
+import { startWorld, type World, type WorldOptions } from './world.ts';
+
+/** A daemon in this process, with the connections `demo` and `demo@alice`, and an agent that may use the first. */
+export interface TestDaemon {
+  world: World;
+  broker: Broker;
+  daemon: Daemon;
+  /** Its first address, such as `http://127.0.0.1:40000`. */
+  url: string;
+  /** Port of the first address. */
+  port: string;
+  /** Calls `path` with the key of the agent, unless `headers` say otherwise. */
+  call(path: string, options?: CallOptions): Promise<CallAnswer>;
+  /** Makes another agent, allowed `demo` unless said otherwise; its key. */
+  addAgent(agent: Partial<NewAgent> & { name: string }): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** Options of a daemon that need not be said. */
+export const DAEMON_DEFAULTS: DaemonOptions = {
+  addresses: [{ kind: 'tcp', host: '127.0.0.1', port: 0 }],
+  publicUrl: undefined,
+  allowedHosts: [],
+  allowedOrigins: [],
+  socketMode: 0o600,
+  tls: undefined,
+  insecureListen: false,
+};
+
+/** Starts servers, broker and daemon, and signs in. */
+export async function startTestDaemon(
+  options: Partial<DaemonOptions> = {},
+  worldOptions: WorldOptions = {},
+): Promise<TestDaemon> {
+  const world = await startWorld(worldOptions);
+  const broker = await world.openBroker();
+  for (const name of ['demo', 'demo@alice'])
+    await signIn(broker, world.authorizationServer, world.mcp.url, { name });
+  const seams = { clock: world.clock, log: createLog('silent') };
+  const daemon = await startDaemon(broker, { ...DAEMON_DEFAULTS, ...options }, seams);
+  const [url = ''] = daemon.urls;
+  const addAgent = async (agent: Partial<NewAgent> & { name: string }) => {
+    const wanted: NewAgent = {
+      allow: ['demo'],
+      modes: ['token', 'gateway'],
+      admin: false,
+      expiresAt: null,
+      ...agent,
+    };
+    return (await broker.agents.add(wanted)).key.reveal();
+  };
+  const key = await addAgent({ name: 'docs-bot' });
+  return {
+    world,
+    broker,
+    daemon,
+    url,
+    port: URL.parse(url)?.port ?? '',
+    call: (path, { headers, ...rest } = {}) =>
+      call(`${url}${path}`, { headers: { authorization: `Bearer ${key}`, ...headers }, ...rest }),
+    addAgent,
+    async close() {
+      await daemon.close();
+      await world.close();
+    },
+  };
+}

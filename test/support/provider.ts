@@ -1,0 +1,35 @@
+import { createFetch } from '../../src/oauth/http.ts';
+import type { ServerMetadata } from '../../src/oauth/server-discovery.ts';
+import { type RawAnswer, type RawServer, startRawServer } from './raw-server.ts';
+
+/** The broker's own `fetch`, without a proxy. */
+export const fetch = createFetch({
+  proxy: { httpProxy: undefined, httpsProxy: undefined, noProxy: undefined },
+  caFile: undefined,
+});
+
+/** Where our client listens; nobody does. */
+export const REDIRECT_URI = 'http://127.0.0.1:39999/callback';
+
+/** Metadata of an authorization server at `issuer` that passes every check, changed as the test wants. */
+export function fakeMetadata(issuer: string, changes: Partial<ServerMetadata> = {}): ServerMetadata {
+  return {
+    issuer,
+    authorization_endpoint: `${issuer}/authorize`,
+    token_endpoint: `${issuer}/token`,
+    registration_endpoint: `${issuer}/register`,
+    revocation_endpoint: `${issuer}/revoke`,
+    code_challenge_methods_supported: ['S256'],
+    token_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'client_secret_post'],
+    ...changes,
+  };
+}
+
+/** A raw server with one fixed answer per path, query included; 404 for every other path. */
+export function serveRoutes(routes: (url: string) => Record<string, RawAnswer>): Promise<RawServer> {
+  const started: Promise<RawServer> = startRawServer(async ({ path }) => {
+    const { url } = await started;
+    return routes(url)[path] ?? { status: 404, body: 'not found' };
+  });
+  return started;
+}

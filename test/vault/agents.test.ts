@@ -1,0 +1,104 @@
+import { readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Agent } from '../../src/core/access-policy.ts';
+import { Secret } from '../../src/secret.ts';
+import {
+  findAgent,
+  findAgentByKey,
+  insertAgent,
+  keyDigest,
+  listAgents,
+  markAgentUsed,
+  revokeAgent,
+} from '../../src/vault/agents.ts';
+import { openTestVault, type TestVault } from '../support/vault.ts';
+
+const KEY = new Secret('mtb_plainly-a-fake-key');
+
+let test: TestVault;
+
+beforeEach(async () => {
+  test = await openTestVault();
+});
+
+afterEach(() => test.close());
+
+function agent(name: string, changes: Partial<Agent> = {}): Agent {
+  return {
+    name,
+    policy: { allow: ['coda', 'notion@*'], modes: ['token'], admin: false },
+    keyPrefix: 'mtb_plainl',
+    createdAt: 1,
+    expiresAt: null,
+    revokedAt: null,
+    lastUsedAt: null,
+    ...changes,
+  };
+}
+
+const insert = (given: Agent, key = KEY) => test.vault.transaction(() => insertAgent(given, keyDigest(key)));
+const find = (name: string) => test.vault.run(() => findAgent(name));
+const findByKey = (key: Secret) => test.vault.run(() => findAgentByKey(keyDigest(key)));
+const revoke = (name: string, now: number) => test.vault.transaction(() => revokeAgent(name, now));
+
+describe('an agent', () => {
+  it('is found by its key and by its name, as it was stored', async () => {
+    const given = agent('ci', { expiresAt: 99 });
+    expect(await insert(given)).toBe(true);
+    expect(await findByKey(KEY)).toEqual(given);
+    expect(await find('ci')).toEqual(given);
+  });
+
+  it('is not found by another key, nor by the digest or the prefix of its own', async () => {
+    await insert(agent('ci'));
+    for (const key of ['mtb_other', 'mtb_plainl', keyDigest(KEY), '']) {
+      expect(await findByKey(new Secret(key))).toBeUndefined();
+    }
+  });
+
+  it('leaves only a digest of its key in the file', async () => {
+    await insert(agent('ci'));
+    const file = readFileSync(`${test.path}-wal`, 'latin1');
+    expect(file).toContain(keyDigest(KEY));
+    expect(file).not.toContain(KEY.reveal());
+  });
+
+  it('cannot have a name that is taken, and does not change who has it', async () => {
+    await insert(agent('ci'));
+    expect(await insert(agent('ci', { keyPrefix: 'mtb_second' }), new Secret('mtb_second'))).toBe(false);
+    expect(await findByKey(new Secret('mtb_second'))).toBeUndefined();
+    expect((await findByKey(KEY))?.keyPrefix).toBe('mtb_plainl');
+  });
+
+  it('keeps its name after it was revoked', async () => {
+    await insert(agent('ci'));
+    await revoke('ci', 5);
+    expect(await insert(agent('ci'), new Secret('mtb_second'))).toBe(false);
+  });
+
+  it('is revoked once: the first time counts', async () => {
+    await insert(agent('ci'));
+    expect(await revoke('ci', 5)).toBe(true);
+    expect(await revoke('ci', 9)).toBe(true);
+    expect((await find('ci'))?.revokedAt).toBe(5);
+  });
+
+  it('that nobody knows cannot be revoked', async () => {
+    expect(await revoke('nobody', 5)).toBe(false);
+  });
+
+  it('remembers when it was last used', async () => {
+    await insert(agent('ci'));
+    await test.vault.run(() => markAgentUsed('ci', 7));
+    expect((await find('ci'))?.lastUsedAt).toBe(7);
+  });
+});
+
+describe('all agents', () => {
+  it('are listed by name, revoked ones included', async () => {
+    await insert(agent('zeta'), new Secret('mtb_1'));
+    await insert(agent('alpha'), new Secret('mtb_2'));
+    await revoke('alpha', 5);
+    expect((await test.vault.run(listAgents)).map(({ name }) => name)).toEqual(['alpha', 'zeta']);
+  });
+});

@@ -1,0 +1,86 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Secret } from '../../src/secret.ts';
+import { insertClient } from '../../src/vault/clients.ts';
+import { query } from '../../src/vault/database.ts';
+import { consumeLogin, deleteLogin, insertLogin, type PendingLogin } from '../../src/vault/logins.ts';
+import { fakeClient, openTestVault, type TestVault } from '../support/vault.ts';
+
+let test: TestVault;
+let login: PendingLogin;
+
+beforeEach(async () => {
+  test = await openTestVault();
+  const client = fakeClient();
+  const insertIt = await insertClient(test.vault.sealer, client);
+  await test.vault.transaction(insertIt);
+  login = pending(client.rowId, 'state-1', 100);
+  await insert(login, 0);
+});
+
+afterEach(() => test.close());
+
+function pending(clientRowId: string, state: string, expiresAt: number): PendingLogin {
+  return {
+    id: randomUUID(),
+    connection: 'coda',
+    clientRowId,
+    issuer: 'https://as.example.com',
+    redirectUri: 'http://127.0.0.1:39999/callback',
+    state: new Secret(state),
+    codeVerifier: new Secret('fake-verifier'),
+    expiresAt,
+  };
+}
+
+async function insert(given: PendingLogin, now: number): Promise<void> {
+  await test.vault.transaction(await insertLogin(test.vault.sealer, given, now));
+}
+
+const consume = (id: string, now: number) => test.vault.transaction(() => consumeLogin(id, now));
+const count = async () => (await test.vault.run(() => query('SELECT id FROM logins'))).length;
+
+describe('a login in flight', () => {
+  it('is used once', async () => {
+    expect(await consume(login.id, 50)).toBe(true);
+    expect(await consume(login.id, 50)).toBe(false);
+  });
+
+  it('is used by exactly one of two that come back at the same moment', async () => {
+    const other = await test.openAgain();
+    const used = await Promise.all([
+      consume(login.id, 50),
+      other.transaction(() => consumeLogin(login.id, 50)),
+    ]);
+    expect(used.toSorted()).toEqual([false, true]);
+  });
+
+  it('is over when its time has come', async () => {
+    expect(await consume(login.id, 100)).toBe(false);
+    expect(await consume(login.id, 99)).toBe(true);
+  });
+
+  it('does not exist under another id', async () => {
+    expect(await consume(randomUUID(), 50)).toBe(false);
+    expect(await count()).toBe(1);
+  });
+
+  it('is forgotten when it is given up', async () => {
+    await test.vault.transaction(() => deleteLogin(login.id));
+    expect(await consume(login.id, 50)).toBe(false);
+  });
+
+  it('goes, when its time has come, with the next one that begins', async () => {
+    await insert(pending(login.clientRowId, 'state-2', 300), 99);
+    expect(await count()).toBe(2);
+    await insert(pending(login.clientRowId, 'state-3', 300), 100);
+    expect(await count()).toBe(2);
+  });
+
+  it('shows neither its state nor its verifier in the file', () => {
+    const file = readFileSync(`${test.path}-wal`, 'latin1');
+    expect(file).not.toContain('state-1');
+    expect(file).not.toContain('fake-verifier');
+  });
+});
