@@ -50,6 +50,7 @@ CREATE TABLE connections (
   has_refresh_token INTEGER NOT NULL,
   secrets TEXT NOT NULL,
   spare TEXT,
+  spare_generation BIGINT,
   created_at BIGINT NOT NULL,
   last_used_at BIGINT
 );

@@ -1,5 +1,3 @@
-import { inspect } from 'node:util';
-
 /**
  * Every failure this program can report, as one class with a closed list of codes.
  *
@@ -7,6 +5,8 @@ import { inspect } from 'node:util';
  * secret; words from a stranger (a server's `error_description`) pass through `quote` first.
  * The two doors translate codes once each: `cli/exit-codes.ts` and `http/problem.ts`.
  */
+
+import { inspect } from 'node:util';
 
 /** All codes. `docs/errors.md` has a section for each. */
 export type ErrorCode =
@@ -85,16 +85,20 @@ export class BrokerError extends Error {
 }
 
 /** Longest piece of foreign text ever shown, in characters. */
-const MAX_QUOTED = 200;
+const MAX_SHOWN = 200;
 
 /**
  * Makes text from a stranger safe to show: control characters dropped, bounded to 200 characters, and in
  * JSON quotes, so that it can neither forge a log line nor move the cursor of a terminal.
  */
 export function quote(text: string): string {
-  const printable = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
-  const bounded = printable.length > MAX_QUOTED ? `${printable.slice(0, MAX_QUOTED)}…` : printable;
-  return JSON.stringify(bounded);
+  return JSON.stringify(printable(text));
+}
+
+/** The same without the quotes, for values that are kept and shown later. */
+export function printable(text: string, maxLength = MAX_SHOWN): string {
+  const clean = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+  return clean.length > maxLength ? `${clean.slice(0, maxLength)}…` : clean;
 }
 
 /** The `code` property of a system or library error (`ECONNREFUSED`, `UND_ERR_SOCKET`); undefined if it has none. */

@@ -74,6 +74,7 @@ export async function addAgent(
   return { agent: toView(agent, now), key };
 }
 
+/** All agents by name. */
 export async function listAgentViews({ vault, clock }: Context): Promise<AgentView[]> {
   const agents = await vault.run(() => listAgents());
   return agents.map((agent) => toView(agent, clock.now()));

@@ -48,6 +48,7 @@ export async function showFor(context: Context, caller: Caller, name: string): P
   return view(context, await findFor(context, caller, name));
 }
 
+/** The connection as shown. */
 export async function view({ vault }: Context, stored: StoredConnection): Promise<ConnectionView> {
   const { server, client } = await vault.run(function* () {
     return {

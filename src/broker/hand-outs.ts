@@ -27,6 +27,7 @@ export interface HandOuts {
   flush(): Promise<void>;
 }
 
+/** Collects hand-outs and writes them together. */
 export function createHandOuts(vault: Vault, clock: Clock, log: Log): HandOuts {
   let waiting: HandOut[] = [];
   let isScheduled = false;

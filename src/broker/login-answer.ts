@@ -119,6 +119,7 @@ const FOREIGN_PAGE: CallbackPage = {
   text: 'The address belongs to another or an older login. Use the link that was printed last.',
 };
 
+/** What the browser shows when the login failed. */
 export function failurePage(error: unknown): CallbackPage {
   const text = error instanceof BrokerError ? error.message : 'an internal error';
   return {

@@ -17,6 +17,7 @@ export interface MetadataSource {
   get(issuer: string, saved: Record<string, unknown>): Promise<ServerMetadata>;
 }
 
+/** Metadata through this cache. */
 export function createMetadataSource(cache: Cache, fetch: Fetch): MetadataSource {
   async function discover(issuer: string, signal?: AbortSignal): Promise<ServerMetadata> {
     const metadata = await discoverServer(issuer, abortable(fetch, signal));

@@ -40,6 +40,7 @@ import { stateError } from './state-errors.ts';
 
 type Parts = Pick<Context, 'vault' | 'clock' | 'fetch' | 'log' | 'metadata'>;
 
+/** The refresher of this process: one flight for each connection and generation. */
 export function createRefresher(parts: Parts): Refresher {
   const running = new Map<string, Promise<StoredConnection>>();
   return {
@@ -136,7 +137,7 @@ async function keep(
     vault.transaction(function* () {
       const now = clock.now();
       const isReplaced = yield* replaceTokenSet(stored.id, stored.generation, next);
-      if (!isReplaced) yield* saveSpare(stored.id, spare);
+      if (!isReplaced) yield* saveSpare(stored.id, spare, stored.generation);
       else if (!isBearer(tokens.tokenType)) yield* recordState(stored.id, next.generation, unusableType(now));
       yield* closeRotation(rotation, isReplaced ? 'success' : 'late', now);
       yield* closeOlderRotations(stored.id, next.generation, now);

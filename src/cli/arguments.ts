@@ -14,12 +14,14 @@ export function collectScopes(value: string, previous: string[] | undefined): st
   return [...(previous ?? []), ...value.split(/\s+/).filter(Boolean)];
 }
 
+/** A TCP port. */
 export function port(value: string): number {
   const number = Number(value);
   if (/^\d+$/.test(value) && number >= 1 && number <= 65_535) return number;
   throw new InvalidArgumentError('a port is a number from 1 to 65535');
 }
 
+/** 0 or more. */
 export function wholeNumber(value: string): number {
   if (/^\d+$/.test(value)) return Number(value);
   throw new InvalidArgumentError('a whole number is wanted');

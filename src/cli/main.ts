@@ -19,6 +19,11 @@ import { resultJson, say, sayError, switchColourOff } from './terminal.ts';
 
 /** Runs the command line and sets the exit code. Never rejects. */
 export async function main(argv: string[]): Promise<void> {
+  // Node's own printing of a crash would show causes too, which may hold tokens.
+  process.on('uncaughtException', (error) => {
+    say(internalError(error));
+    process.exit(EXIT_INTERNAL);
+  });
   const program = buildProgram();
   try {
     await program.parseAsync(argv);
@@ -102,9 +107,13 @@ function report(error: unknown, asJson: boolean): number {
     sayError(error);
     return exitCodeFor(error);
   }
-  say(`internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-  say('  → this is a fault of the broker; please report it with the lines above');
+  say(internalError(error));
   return EXIT_INTERNAL;
+}
+
+function internalError(error: unknown): string {
+  const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return `internal error: ${what}\n  → this is a fault of the broker; please report it with the lines above`;
 }
 
 function readVersion(): string {

@@ -1,5 +1,6 @@
 /**
- * Reads `WWW-Authenticate` (RFC 9110 §11.6.1): a list of challenges, each a scheme with parameters or one token.
+ * Reads `WWW-Authenticate` (RFC 9110 §11.6.1): a list of challenges, each a scheme with parameters.
+ * A bare token behind a scheme (`Negotiate abc==`) comes out as one more scheme, which nobody asks for.
  *
  * Written as a tokenizer because real headers need it: several challenges in one header, commas inside quoted
  * strings, unquoted URLs, another scheme first.

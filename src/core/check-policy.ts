@@ -16,6 +16,7 @@ export interface Finding {
 /** 2 (somebody must act) is worse than 75 (provider down), which is worse than 1 (soon). */
 const BY_WEIGHT: CheckCode[] = [0, 1, 75, 2];
 
+/** The worst of several; 0 for none. */
 export function worstOf(codes: CheckCode[]): CheckCode {
   return codes.reduce(
     (worst, code) => (BY_WEIGHT.indexOf(code) > BY_WEIGHT.indexOf(worst) ? code : worst),

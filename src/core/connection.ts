@@ -53,21 +53,6 @@ export interface Connection extends StateReason {
   lastUsedAt: number | null;
 }
 
-/** States in which no automatic attempt can help: a person must act. */
-export function needsPerson(state: ConnectionState): boolean {
-  switch (state) {
-    case 'login_required':
-    case 'client_invalid':
-    case 'config_error':
-    case 'disabled':
-      return true;
-    case 'ok':
-    case 'degraded':
-    case 'uncertain':
-      return false;
-  }
-}
-
 /** The exact command that mends a connection in this state. Null while nothing is to be done. */
 export function fixingCommand(connection: Pick<Connection, 'state' | 'name'>): string | null {
   switch (connection.state) {

@@ -36,6 +36,7 @@ export function requireConnectionName(name: string): ConnectionName {
   });
 }
 
+/** The name put together again. */
 export function formatConnectionName({ server, account }: ConnectionName): string {
   return account === undefined ? server : `${server}@${account}`;
 }

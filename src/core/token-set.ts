@@ -4,10 +4,14 @@
  * Real servers leave out, misspell or null almost every field, so this reads leniently: only `access_token` is
  * demanded. Unknown expiry stays unknown; inventing one either burns rotations or serves dead tokens.
  */
+import { printable } from '../errors.ts';
 import { Secret } from '../secret.ts';
 
 /** A lifetime beyond a hundred years is rubbish, and would overflow a date. */
 const MAX_LIFETIME_SECONDS = 100 * 365 * 86_400;
+
+/** Longer lists of scopes are rubbish. */
+const MAX_SCOPE_LENGTH = 4000;
 
 export interface TokenSet {
   accessToken: Secret;
@@ -98,7 +102,7 @@ function readAccountIdentity(body: Record<string, unknown>): string | undefined 
       'sub',
     ]) {
       const value = text(source?.[name]);
-      if (value !== undefined) return value;
+      if (value !== undefined) return printable(value);
     }
   }
   return undefined;
@@ -116,6 +120,7 @@ function seconds(value: unknown): number | undefined {
 
 /** A space separated string; some servers send a list. */
 function readScope(value: unknown): string | undefined {
-  if (Array.isArray(value)) return text(value.filter((item) => typeof item === 'string').join(' '));
-  return text(value);
+  const joined = Array.isArray(value) ? value.filter((item) => typeof item === 'string').join(' ') : value;
+  const scope = text(joined);
+  return scope === undefined ? undefined : text(printable(scope, MAX_SCOPE_LENGTH));
 }

@@ -33,6 +33,9 @@ export type Verdict =
   /** The server understood us and refuses for a reason a retry will not change. */
   | { verdict: 'config_error'; code: string };
 
+/** An error code we do not know is told as it is, if it looks like one. */
+const PLAIN_CODE = /^[A-Za-z0-9_.-]{1,64}$/;
+
 /** Statuses that mean "try later, I did nothing". */
 const NOT_PROCESSED_STATUSES = new Set([408, 425, 429, 503]);
 
@@ -64,7 +67,12 @@ function judgeAnswer(answer: Extract<RefreshAnswer, { kind: 'answer' }>): Verdic
   }
   return {
     verdict: 'unknown',
-    code: body === undefined ? `http_${status}_not_json` : `http_${status}`,
+    code:
+      status >= 400 && status < 500 && error !== undefined && PLAIN_CODE.test(error)
+        ? error
+        : body === undefined
+          ? `http_${status}_not_json`
+          : `http_${status}`,
     retryAfterSeconds,
   };
 }

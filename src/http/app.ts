@@ -14,6 +14,7 @@ export interface AppOptions extends GuardOptions {
   log: Log;
 }
 
+/** The app for one listener. */
 export function createApp({ broker, clock, log, hosts, origins }: AppOptions): Express {
   const app = express();
   app.disable('x-powered-by');

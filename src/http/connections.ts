@@ -18,6 +18,7 @@ const TokenBody = z.strictObject({
 });
 const CheckBody = z.strictObject({ refresh: z.boolean().optional(), warn_within: Seconds.optional() });
 
+/** The routes below `/v1/connections`. */
 export function connectionRoutes(broker: Broker, clock: Clock): Router {
   const router = Router();
   const json = express.json({ limit: BODY_LIMIT });

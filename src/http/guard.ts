@@ -14,6 +14,7 @@ export interface GuardOptions {
   origins: Set<string>;
 }
 
+/** Refuses foreign hosts and web pages, and marks every answer as not to be stored. */
 export function guard({ hosts, origins }: GuardOptions): RequestHandler {
   return (request, response, next) => {
     response.set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });

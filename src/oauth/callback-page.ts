@@ -18,6 +18,7 @@ export const CALLBACK_PAGE_HEADERS = {
   connection: 'close',
 } as const;
 
+/** The page as HTML; everything in it is escaped. */
 export function renderCallbackPage({ isSuccess, title, text }: CallbackPage): string {
   const colour = isSuccess ? '#1a7f37' : '#b3261e';
   return `<!doctype html>

@@ -5,7 +5,8 @@
  * connection or dropped our refresh. Providers are rarely called, so keep-alive would gain nothing.
  */
 import { readFileSync } from 'node:fs';
-import { rootCertificates } from 'node:tls';
+import { getCACertificates } from 'node:tls';
+import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
 import type { ProxySettings } from '../config.ts';
 import { BrokerError, systemCode } from '../errors.ts';
@@ -44,7 +45,7 @@ const NULL_BODY_STATUSES = new Set([101, 204, 205, 304]);
 export function createFetch({ proxy, caFile }: FetchOptions): Fetch {
   const connect = {
     timeout: CONNECT_TIMEOUT_MS,
-    ...(caFile === undefined ? {} : { ca: [...rootCertificates, readCertificates(caFile)] }),
+    ...(caFile === undefined ? {} : { ca: [...getCACertificates('default'), readCertificates(caFile)] }),
   };
   // pipelining 0: no keep-alive.
   const usesProxy = proxy.httpProxy !== undefined || proxy.httpsProxy !== undefined;
@@ -64,7 +65,7 @@ export function createFetch({ proxy, caFile }: FetchOptions): Fetch {
     const deadline = AbortSignal.timeout(REQUEST_DEADLINE_MS);
     const headers = new Headers(init.headers);
     headers.set('user-agent', USER_AGENT);
-    // We unpack nothing, so that a small answer cannot become a large one.
+    // A small packed answer could become a large one.
     headers.set('accept-encoding', 'identity');
     // Not fetch: it hides the cause of failures, refuses some ports, and costs memory; we need none of its comfort.
     const {
@@ -78,7 +79,9 @@ export function createFetch({ proxy, caFile }: FetchOptions): Fetch {
       signal: init.signal ? AbortSignal.any([init.signal, deadline]) : deadline,
       dispatcher,
     });
-    const whole = init.headersOnly ? drop(body) : await readBounded(body);
+    const whole = init.headersOnly
+      ? drop(body)
+      : unpack(await readBounded(body), String(answered['content-encoding'] ?? ''));
     return new Response(NULL_BODY_STATUSES.has(statusCode) ? null : whole, {
       status: statusCode,
       headers: Object.entries(answered).flatMap(([name, value]) =>
@@ -120,7 +123,7 @@ export function isSafeUrl(url: string): boolean {
   const parsed = URL.parse(url);
   return (
     parsed !== null &&
-    !/[\p{Cc}\s]/u.test(url) &&
+    !/[\p{Cc}\p{Cf}\s]/u.test(url) &&
     parsed.username === '' &&
     parsed.password === '' &&
     (parsed.protocol === 'https:' || (parsed.protocol === 'http:' && isLoopback(url)))
@@ -140,6 +143,21 @@ async function readBounded(body: AsyncIterable<Uint8Array>): Promise<Buffer<Arra
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
+}
+
+/** Servers that pack all the same must not cost us the token inside. Bounded like any other body. */
+function unpack(body: Buffer<ArrayBuffer>, encoding: string): Buffer<ArrayBuffer> {
+  const limits = { maxOutputLength: MAX_BODY_BYTES };
+  switch (encoding.toLowerCase()) {
+    case 'gzip':
+      return gunzipSync(body, limits);
+    case 'deflate':
+      return inflateSync(body, limits);
+    case 'br':
+      return brotliDecompressSync(body, limits);
+    default:
+      return body;
+  }
 }
 
 /** Ends a body nobody wants; that this breaks the connection is the point. */

@@ -22,16 +22,19 @@ export function keyDigest(key: Secret): string {
   return hash('sha256', key.reveal(), 'base64url');
 }
 
+/** The agent of this key digest, revoked and expired ones too. */
 export function* findAgentByKey(digest: string): Steps<Agent | undefined> {
   const row = yield* first<AgentRow>('SELECT * FROM agents WHERE key_digest = ?', digest);
   return row && toAgent(row);
 }
 
+/** The agent of this name. */
 export function* findAgent(name: string): Steps<Agent | undefined> {
   const row = yield* first<AgentRow>('SELECT * FROM agents WHERE name = ?', name);
   return row && toAgent(row);
 }
 
+/** All agents by name, revoked ones too. */
 export function* listAgents(): Steps<Agent[]> {
   const rows = yield* query<AgentRow>('SELECT * FROM agents ORDER BY name');
   return rows.map(toAgent);
@@ -57,6 +60,7 @@ export function* revokeAgent(name: string, now: number): Steps<boolean> {
   return row !== undefined;
 }
 
+/** Remembers when the agent last got something. */
 export function* markAgentUsed(name: string, now: number): Steps<void> {
   yield* query('UPDATE agents SET last_used_at = ? WHERE name = ?', now, name);
 }

@@ -26,6 +26,7 @@ export interface Audit {
   append(record: AuditRecord): Steps<void>;
 }
 
+/** The audit trail of one process; `writer` names its chain. */
 export function createAudit(sealer: Sealer, clock: Clock, writer: string): Audit {
   return {
     *append(record) {

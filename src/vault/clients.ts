@@ -81,6 +81,7 @@ export function findClientsByIssuer(issuer: string): Steps<ClientRow[]> {
   return query<ClientRow>('SELECT * FROM clients WHERE issuer = ? ORDER BY created_at DESC', issuer);
 }
 
+/** One client, still sealed. */
 export function findClient(rowId: string): Steps<ClientRow | undefined> {
   return first<ClientRow>('SELECT * FROM clients WHERE id = ?', rowId);
 }
@@ -97,6 +98,7 @@ export function* deleteUnusedClient(rowId: string): Steps<boolean> {
   return row !== undefined;
 }
 
+/** Opens the client's secrets. */
 export async function openClient(sealer: Sealer, row: ClientRow): Promise<Client> {
   const secrets = JSON.parse(await sealer.open(row.secrets, place(row.id))) as {
     client_secret?: string;

@@ -102,11 +102,13 @@ function serialise(tokens: TokenSet): string {
   });
 }
 
+/** The connection of this name, still sealed. */
 export function* findConnection(name: string): Steps<StoredConnection | undefined> {
   const row = yield* first<ConnectionRow>('SELECT * FROM connections WHERE name = ?', name);
   return row && toConnection(row);
 }
 
+/** The connection of this id, still sealed. */
 export function* findConnectionById(id: string): Steps<StoredConnection | undefined> {
   const row = yield* first<ConnectionRow>('SELECT * FROM connections WHERE id = ?', id);
   return row && toConnection(row);
@@ -158,9 +160,14 @@ export function* replaceTokenSet(
   return row !== undefined;
 }
 
-/** Keeps a late pair, should the newer one die. */
-export function* saveSpare(id: string, sealedSpare: string): Steps<void> {
-  yield* query('UPDATE connections SET spare = ? WHERE id = ?', sealedSpare, id);
+/** Keeps a late pair, should the newer one die. `generation` is the one it was sealed for. */
+export function* saveSpare(id: string, sealedSpare: string, generation: number): Steps<void> {
+  yield* query(
+    'UPDATE connections SET spare = ?, spare_generation = ? WHERE id = ?',
+    sealedSpare,
+    generation,
+    id,
+  );
 }
 
 /** Records state and reason for the generation they were seen on. False when it has moved: then they no longer apply. */
@@ -178,6 +185,7 @@ export function* recordState(
   return row !== undefined;
 }
 
+/** Remembers when a token was last handed out. */
 export function* markUsed(id: string, now: number): Steps<void> {
   yield* query('UPDATE connections SET last_used_at = ? WHERE id = ?', now, id);
 }

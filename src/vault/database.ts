@@ -19,7 +19,10 @@ export interface Statement {
 export type Steps<T> = Generator<Statement, T, unknown[]>;
 
 export interface Database {
-  /** Runs the steps, each statement committed on its own. Throws `vault_locked` when others keep it locked for 10 s. */
+  /**
+   * Runs the steps, each statement committed on its own: for reading, or for one write at most, because all of
+   * them are run again when a lock stood in the way. Throws `vault_locked` when it does so for 10 s.
+   */
   run<T>(steps: () => Steps<T>): Promise<T>;
   /**
    * Runs the steps as one transaction that holds the write lock from its beginning. Committed and synced to

@@ -9,7 +9,7 @@ import type { Database } from './database.ts';
 import { findMasterKey, findOrCreateMasterKey } from './keyring.ts';
 import { migrate } from './migrate.ts';
 import { createKeys, hasKeys, openSealer, type Sealer } from './seal.ts';
-import { openSqlite, type SqliteDatabase } from './sqlite.ts';
+import { isLocked, openSqlite, type SqliteDatabase } from './sqlite.ts';
 
 export interface VaultOptions {
   /** Path of the SQLite file. */
@@ -84,6 +84,16 @@ function migrateOrExplain(database: SqliteDatabase, clock: Clock, path: string):
     migrate(database, clock.now());
   } catch (error) {
     if (error instanceof BrokerError) throw error;
+    if (isLocked(error)) {
+      throw new BrokerError(
+        'vault_locked',
+        `the vault ${path} is being brought up to date by another process`,
+        {
+          hint: 'try again in a moment',
+          cause: error,
+        },
+      );
+    }
     throw new BrokerError('vault_unavailable', `the vault ${path} could not be brought up to date`, {
       hint: 'check that the file is a broker vault, is not read-only, and that the disk has space; nothing was changed',
       cause: error,

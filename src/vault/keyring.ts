@@ -6,8 +6,8 @@
  * data a fresh key would look like success and open nothing.
  */
 import { execFileSync } from 'node:child_process';
-import { createHmac, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { MasterKeySources } from '../config.ts';
 import { BrokerError, systemCode } from '../errors.ts';
@@ -78,7 +78,7 @@ function readKeyFile(path: string): MasterKey {
   }
 }
 
-/** The owner must be us or root, nobody else may read it, and the group may not replace it. */
+/** The owner must be us or root, others may do nothing, and the group may read at most. */
 function refuseUnsafe(path: string): void {
   const { uid, mode } = statSync(path);
   const us = process.getuid?.();
@@ -92,7 +92,7 @@ function refuseUnsafe(path: string): void {
     const permissions = (mode & 0o777).toString(8).padStart(4, '0');
     throw new BrokerError(
       'key_unsafe',
-      `the master key file ${path} is open to others (mode ${permissions})`,
+      `the master key file ${path} can be read or replaced by others (mode ${permissions})`,
       {
         hint: `fix it with: chmod 600 ${path}`,
       },
@@ -129,10 +129,17 @@ function decode(text: string, source: string): MasterKey {
 
 function createKeyFile(path: string): MasterKey {
   const bytes = randomBytes(KEY_BYTES);
+  const draft = `${path}.${randomUUID()}`;
   try {
     const directory = dirname(path);
     if (!existsSync(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 });
-    writeFileSync(path, `${bytes.toString('base64url')}\n`, { flag: 'wx', mode: 0o600, flush: true });
+    // Written aside and linked into place, so that nobody ever sees a key file that is not whole.
+    writeFileSync(draft, `${bytes.toString('base64url')}\n`, { flag: 'wx', mode: 0o600, flush: true });
+    try {
+      linkSync(draft, path);
+    } finally {
+      rmSync(draft);
+    }
   } catch (error) {
     // Another process starting on the same new vault was quicker: its key is the one.
     if (systemCode(error) === 'EEXIST') return readKeyFile(path);

@@ -20,11 +20,13 @@ interface ServerRow {
 
 const COLUMNS = 'name, url, kind, resource, created_at';
 
+/** The server of this name. */
 export function* findServer(name: string): Steps<Server | undefined> {
   const row = yield* first<ServerRow>(`SELECT ${COLUMNS} FROM servers WHERE name = ?`, name);
   return row && toServer(row);
 }
 
+/** Servers of this URL, oldest first: there may be several names for one. */
 export function* findServersByUrl(url: string): Steps<Server[]> {
   const rows = yield* query<ServerRow>(
     `SELECT ${COLUMNS} FROM servers WHERE url = ? ORDER BY created_at`,

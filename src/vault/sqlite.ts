@@ -15,10 +15,15 @@ import type { Database, Steps } from './database.ts';
 const BUSY_TIMEOUT_MS = 100;
 const LOCK_DEADLINE_MS = 10_000;
 const LOCK_RETRY_MS = 25;
+/** Tries at switching a new file to WAL, with a pause and SQLite's own wait each: half a minute at most. */
+const WAL_TRIES = 200;
 
 /** SQLITE_BUSY and SQLITE_LOCKED; extended codes carry them in the low byte. */
 const BUSY = 5;
 const LOCKED = 6;
+/** SQLITE_CORRUPT and SQLITE_NOTADB. */
+const CORRUPT = 11;
+const NOT_A_DATABASE = 26;
 
 /** WAL needs shared memory, which these filesystems (NFS, SMB, CIFS, SMB2, AFS, Ceph, 9p) do not give. */
 const NETWORK_FILESYSTEMS = new Set([
@@ -44,8 +49,11 @@ export function openSqlite(path: string, clock: Clock, create: boolean): SqliteD
     return new SqliteConnection(path, clock);
   } catch (error) {
     if (error instanceof BrokerError) throw error;
+    const isNoVault = [CORRUPT, NOT_A_DATABASE].includes((sqliteCode(error) ?? 0) & 0xff);
     throw new BrokerError('vault_unavailable', `the vault ${path} cannot be opened: ${reason(error)}`, {
-      hint: `check that ${dirname(path)} exists and that this user may write there, or choose another place with --home`,
+      hint: isNoVault
+        ? 'the file is damaged, or no broker vault: restore it from a backup, or choose another place with --home'
+        : `check that ${dirname(path)} exists and that this user may write there, or choose another place with --home`,
       cause: error,
     });
   }
@@ -80,11 +88,13 @@ class SqliteConnection implements SqliteDatabase {
   constructor(path: string, clock: Clock) {
     this.#clock = clock;
     this.connection = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true });
-    // Switching to WAL takes the write lock: a second process starting at this moment must wait, not fail.
-    this.connection.exec(`PRAGMA busy_timeout = ${LOCK_DEADLINE_MS}`);
-    this.connection.exec('PRAGMA journal_mode = WAL');
-    this.connection.exec('PRAGMA synchronous = FULL');
-    this.connection.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    try {
+      this.connection.exec('PRAGMA synchronous = FULL');
+      switchToWal(this.connection);
+    } catch (error) {
+      this.connection.close();
+      throw error;
+    }
   }
 
   run<T>(steps: () => Steps<T>): Promise<T> {
@@ -146,7 +156,21 @@ class SqliteConnection implements SqliteDatabase {
   }
 }
 
-function isLocked(error: unknown): boolean {
+/** Two processes that switch a new file at the same moment block each other, and SQLite tells one of them at once. */
+function switchToWal(connection: DatabaseSync): void {
+  for (let tries = WAL_TRIES; ; tries -= 1) {
+    try {
+      connection.exec('PRAGMA journal_mode = WAL');
+      return;
+    } catch (error) {
+      if (!isLocked(error) || tries === 0) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_RETRY_MS);
+    }
+  }
+}
+
+/** Whether another connection stood in the way. */
+export function isLocked(error: unknown): boolean {
   const code = sqliteCode(error);
   return code !== undefined && ((code & 0xff) === BUSY || (code & 0xff) === LOCKED);
 }

@@ -190,3 +190,12 @@ describe('a token set', () => {
     expect(tokens.accessToken).toBeInstanceOf(Secret);
   });
 });
+
+describe('what a server says of scope and account', () => {
+  it('is kept without control characters, and bounded', () => {
+    const tokens = read({ scope: 'mcp:all\u001b[2J read', email: `\u202ealice\n${'x'.repeat(500)}` });
+    expect(tokens.scope).not.toMatch(/\p{Cc}/u);
+    expect(tokens.accountIdentity).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+    expect(tokens.accountIdentity?.length).toBeLessThanOrEqual(201);
+  });
+});

@@ -67,7 +67,7 @@ describe('a refresh answer nobody can interpret', () => {
     ['404', answer(404), 'http_404_not_json'],
     ['a redirect', answer(302), 'http_302_not_json'],
     ['a redirect that claims an error', answer(302, error('invalid_grant')), 'http_302'],
-    ['an error word nobody knows', answer(400, error('computer_says_no')), 'http_400'],
+    ['an error word nobody knows', answer(400, error('computer_says_no')), 'computer_says_no'],
     ['an error that is no text', answer(400, { error: { code: 'invalid_grant' } }), 'http_400'],
     ['invalid_grant from a server that is broken', answer(500, error('invalid_grant')), 'http_500'],
     ['invalid_grant behind a broken gateway', answer(502, error('invalid_grant')), 'http_502'],

@@ -88,7 +88,7 @@ describe('a request to a provider', () => {
     expect(await failureOf(fetch(`${url}/${MIB + 1}`))).toEqual({ code: 'body_too_large', maybeSent: true });
   });
 
-  it('asks for an answer that is not compressed, because it unpacks none (RFC 9110 §12.5.3)', async () => {
+  it('asks for an answer that is not packed (RFC 9110 §12.5.3)', async () => {
     const { url } = await start((request, response) => void response.end(request.headers['accept-encoding']));
     expect(await (await fetch(url)).text()).toBe('identity');
   });
