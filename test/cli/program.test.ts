@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { buildProgram } from '../../src/cli/main.ts';
-import { type BrokerResult, runBroker } from '../support/broker-process.ts';
+import { type BrokerResult, runBroker, startBroker } from '../support/broker-process.ts';
 import { createHome, type Home } from '../support/home.ts';
 
 /** Every command with the words that lead to it. */
@@ -90,6 +90,13 @@ describe('the built program', () => {
     expect(results[0]?.stdout).toContain('Exit codes');
     expect(results[1]?.stdout).toContain('broker login https://coda.io/apis/mcp');
     expect(results[3]?.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  it('ends quietly when nobody reads its output any more, as in broker list | head', async () => {
+    const help = startBroker(['--help'], { env: home.env });
+    help.process.stdout.destroy();
+    await help.exited;
+    expect(help.stderr()).toBe('');
   });
 
   it.each([
