@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { environmentName } from '../config.ts';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, systemCode } from '../errors.ts';
 import { LOG_LEVELS } from '../log.ts';
 import { agentCommand } from './commands/agent.ts';
 import { checkCommand } from './commands/check.ts';
@@ -19,6 +19,8 @@ import { resultJson, say, sayError, switchColourOff } from './terminal.ts';
 
 /** Runs the command line and sets the exit code. Never rejects. */
 export async function main(argv: string[]): Promise<void> {
+  // `broker list | head`: who no longer reads wants no complaint either.
+  process.stdout.on('error', (error) => process.exit(systemCode(error) === 'EPIPE' ? 0 : EXIT_INTERNAL));
   // Node's own printing of a crash would show causes too, which may hold tokens.
   process.on('uncaughtException', (error) => {
     say(internalError(error));

@@ -11,7 +11,7 @@ import { Secret } from '../secret.ts';
 const MAX_LIFETIME_SECONDS = 100 * 365 * 86_400;
 
 /** Longer lists of scopes are rubbish. */
-const MAX_SCOPE_LENGTH = 4000;
+const MAX_SCOPE_LENGTH = 2000;
 
 export interface TokenSet {
   accessToken: Secret;

@@ -19,7 +19,11 @@ beforeAll(async () => {
 
 afterAll(() => journey.close());
 
+/** Undoes what a test did to the vault. */
+const mendings: (() => void)[] = [];
+
 afterEach(async () => {
+  for (const mend of mendings.splice(0)) mend();
   expect(await journey.servedToken()).toBe(working);
 });
 
@@ -49,6 +53,7 @@ describe('the master key', () => {
 
   it('exits 3 when it is lost, names every place it looked at, and makes no new one', async () => {
     renameSync(keyFile(), `${keyFile()}.away`);
+    mendings.push(() => renameSync(`${keyFile()}.away`, keyFile()));
     for (const args of [
       ['token', 'demo'],
       ['login', journey.mcp.url],
@@ -60,24 +65,23 @@ describe('the master key', () => {
         expect(result.stderr).toContain(place);
     }
     expect(existsSync(keyFile())).toBe(false);
-    renameSync(`${keyFile()}.away`, keyFile());
   });
 
   it('exits 3 when others can read it, with the command that mends it', async () => {
     chmodSync(keyFile(), 0o644);
+    mendings.push(() => chmodSync(keyFile(), 0o600));
     const result = await journey.run(['token', 'demo']);
-    expectFailure(result, 3, /is open to others \(mode 0644\)$/);
+    expectFailure(result, 3, /^error: the master key file .* \(mode 0644\)$/);
     const [, command = ''] = /fix it with: (.+)/.exec(result.stderr) ?? [];
     expect(command).toBe(`chmod 600 ${keyFile()}`);
-    chmodSync(keyFile(), 0o600);
   });
 });
 
 describe('a vault', () => {
   it('from a newer version exits 3, and is not touched', async () => {
     sql("INSERT INTO migrations VALUES (9999, '9999_future.sql', 'checksum', 0)");
+    mendings.push(() => sql('DELETE FROM migrations WHERE number = 9999'));
     expectFailure(await journey.run(['list']), 3, /^error: this vault was written by a newer broker/);
-    sql('DELETE FROM migrations WHERE number = 9999');
   });
 
   it('that is not one exits 3', async () => {
@@ -91,9 +95,8 @@ describe('a vault', () => {
   it('whose login was damaged exits 3 and does not hand out anything', async () => {
     const [before] = rowsOf<{ secrets: string }>(journey.vaultPath, 'SELECT secrets FROM connections');
     sql("UPDATE connections SET secrets = substr(secrets, 1, length(secrets) - 4) || 'AAAA'");
-    const result = await journey.run(['token', 'demo']);
-    sql(`UPDATE connections SET secrets = '${before?.secrets}'`);
-    expectFailure(result, 3, /cannot be opened$/);
+    mendings.push(() => sql(`UPDATE connections SET secrets = '${before?.secrets}'`));
+    expectFailure(await journey.run(['token', 'demo']), 3, /cannot be opened$/);
   });
 });
 

@@ -5,7 +5,9 @@ import { type RawRequest, type RawServer, startRawServer } from '../support/raw-
 
 /** Clears the screen, forges a line of ours, turns the rest red, and writes from right to left. */
 const EVIL = '\u001b[2J\u001b]0;owned\u0007\n✔ all is well\r\u001b[31m\u202e\u009b31m';
-const LONG = 'x'.repeat(5000);
+const LONG = 'x'.repeat(20_000);
+/** Scopes of honest servers can be long; more than this is no scope. */
+const ENOUGH = 10_000;
 
 let home: Home;
 let server: RawServer;
@@ -27,7 +29,7 @@ function answer({ path, headers }: RawRequest) {
       token_endpoint_auth_methods_supported: ['none'],
     });
   }
-  if (path === '/register') return ok({ client_id: `client${EVIL}${LONG}` });
+  if (path === '/register') return ok({ client_id: `client${EVIL}` });
   if (path === '/token') {
     const claims = Buffer.from(JSON.stringify({ email: `alice${EVIL}${LONG}` })).toString('base64url');
     return ok({
@@ -56,9 +58,10 @@ afterEach(async () => {
 
 /** Nothing a terminal would obey, nothing that begins a line of its own, and nothing endless. */
 function expectTame(text: string): void {
-  expect(text.replace(/\n/g, '')).not.toMatch(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/u);
-  expect(text).not.toMatch(/^✔ all is well/m);
-  expect(text.length).toBeLessThan(4000);
+  const obeyed = text.replaceAll('\n', '').match(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu);
+  expect(obeyed ?? []).toEqual([]);
+  expect(text.split('\n')).not.toContain('✔ all is well');
+  expect(text.length).toBeLessThan(ENOUGH);
 }
 
 async function run(...args: string[]): Promise<string> {

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { ConnectionView } from '../../broker/connections.ts';
 import { OPERATOR } from '../../broker/context.ts';
+import { printable } from '../../errors.ts';
 import { asOperator, openSession } from '../session.ts';
 import { relative, result, resultJson } from '../terminal.ts';
 import { paintState } from './list.ts';
@@ -21,30 +22,35 @@ export function showCommand(): Command {
     });
 }
 
+/** Longest value shown, in characters. */
+const MAX_TOLD = 2000;
+
 function lines(view: ConnectionView): [string, string | undefined][] {
   const now = Date.now();
+  // What servers chose, such as a client id, may hold anything.
+  const told = (value: string | undefined) => value && printable(value, MAX_TOLD);
   const when = (instant: string | undefined) => instant && `${instant} (${relative(instant, now)})`;
   return [
     ['name', view.name],
-    ['url', view.url],
-    ['resource', view.resource],
+    ['url', told(view.url)],
+    ['resource', told(view.resource)],
     ['account', view.account ?? 'not told by the server'],
     ['state', `${paintState(view.state)} since ${view.since}`],
-    ['code', view.code],
-    ['cause', view.cause],
+    ['code', told(view.code)],
+    ['cause', told(view.cause)],
     ['next attempt', when(view.next_attempt_at)],
     ['what to do', view.next_step],
-    ['scope', view.scope],
+    ['scope', told(view.scope)],
     ['token ends', when(view.expires_at) ?? 'unknown'],
     ['refresh token', view.refresh_token ? 'yes' : 'no: the login ends with its access token'],
     ['refresh from', when(view.refresh_after)],
     ['last refreshed', when(view.last_refreshed_at)],
     ['last used', when(view.last_used_at) ?? 'never'],
     ['generation', String(view.generation)],
-    ['issuer', view.issuer],
-    ['client id', view.client_id && `${view.client_id} (${view.client_source})`],
+    ['issuer', told(view.issuer)],
+    ['client id', view.client_id && `${told(view.client_id)} (${view.client_source})`],
     ['client secret', view.client_secret_expires_at && `ends ${when(view.client_secret_expires_at)}`],
-    ['redirect uri', view.redirect_uri],
+    ['redirect uri', told(view.redirect_uri)],
     ['created', view.created_at],
   ];
 }
