@@ -57,7 +57,9 @@ export async function startDaemon(
 
 /** Values of `Host` a TCP listener answers to. */
 function hostsFor(port: number, { publicUrl, allowedHosts }: DaemonOptions): Set<string> {
-  const own = ['127.0.0.1', 'localhost', '[::1]'].map((host) => `${host}:${port}`);
+  const names = ['127.0.0.1', 'localhost', '[::1]'];
+  // Callers leave out the port where it is the usual one.
+  const own = names.flatMap((name) => [`${name}:${port}`, ...([80, 443].includes(port) ? [name] : [])]);
   const named = publicUrl === undefined ? [] : [hostOf(publicUrl)];
   const allowed = allowedHosts.flatMap((host) => (/:\d+$/.test(host) ? [host] : [host, `${host}:*`]));
   return new Set([...own, ...named, ...allowed].map((host) => host.toLowerCase()));

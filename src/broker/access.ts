@@ -33,7 +33,7 @@ export async function findFor(
       'forbidden',
       `the agent ${caller.agent.name} may not be handed the token of ${name}`,
       {
-        hint: `an operator can allow it: broker agent add with --mode ${mode}`,
+        hint: `broker agent revoke ${caller.agent.name}, then broker agent add ${caller.agent.name} --mode ${mode} with what it may use`,
         connection: name,
       },
     );

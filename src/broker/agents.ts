@@ -68,7 +68,7 @@ export async function addAgent(
   });
   if (!isNew) {
     throw new BrokerError('usage', `there is an agent ${wanted.name} already`, {
-      hint: 'choose another name; broker agent list shows those taken',
+      hint: `choose another name, or cut the old one off first: broker agent revoke ${wanted.name}`,
     });
   }
   return { agent: toView(agent, now), key };
@@ -110,7 +110,7 @@ export async function authenticate({ vault, clock }: Context, key: Secret): Prom
     );
   }
   throw new BrokerError('unauthenticated', 'the agent key is not valid', {
-    hint: 'an operator can make a new one with: broker agent add <name> --allow <connection>',
+    hint: 'broker agent add <name> --allow <connection>',
   });
 }
 

@@ -102,14 +102,19 @@ async function limit({ clock, timeoutMs, signal }: AnswerSources, done: AbortSig
   try {
     await clock.wait(timeoutMs, either);
   } catch {
-    throw new BrokerError('interrupted', 'the login was interrupted', {
-      hint: 'nothing was changed; run it again',
-    });
+    throw interrupted();
   }
   throw new BrokerError('login_timeout', `nobody came back within ${Math.round(timeoutMs / 1000)} s`, {
     hint:
       'run the login again, with --timeout for more time\n' +
       'if the server showed an error instead of asking for consent, our registration there may be gone',
+  });
+}
+
+/** The person gave up before there was anything to lose. */
+export function interrupted(): BrokerError {
+  return new BrokerError('interrupted', 'the login was interrupted', {
+    hint: 'nothing was changed; run it again',
   });
 }
 

@@ -19,7 +19,7 @@ import type { Client } from '../vault/clients.ts';
 import { findConnection } from '../vault/connections.ts';
 import { consumeLogin, deleteLogin, insertLogin } from '../vault/logins.ts';
 import { actorOf, type Context, OPERATOR } from './context.ts';
-import { awaitAnswer, failurePage, type LoginAnswer } from './login-answer.ts';
+import { awaitAnswer, failurePage, interrupted, type LoginAnswer } from './login-answer.ts';
 import { type ClientWishes, prepareClient } from './login-client.ts';
 import { saveLogin } from './login-save.ts';
 import { type LoginTarget, resolveTarget, type TargetWords } from './login-target.ts';
@@ -73,29 +73,21 @@ export async function login(
   request: LoginRequest,
   hooks: LoginHooks,
 ): Promise<ConnectedEvent> {
-  try {
-    return await signIn(context, request, hooks);
-  } catch (error) {
-    if (!hooks.signal?.aborted) throw error;
-    throw new BrokerError('interrupted', 'the login was interrupted', {
-      hint: 'nothing was changed; run it again',
-    });
-  }
-}
-
-async function signIn(context: Context, request: LoginRequest, hooks: LoginHooks): Promise<ConnectedEvent> {
   // Until there is a code, giving up costs nothing; from then on the login is brought to its end.
   const fetch = abortable(context.fetch, hooks.signal);
   const target = await resolveTarget(context, request);
   const existing = await context.vault.run(() => findConnection(target.connection));
 
-  const protectedResource = await discoverResource(target.url, fetch);
+  const interruptible = orInterrupted(hooks.signal);
+  const protectedResource = await interruptible(discoverResource(target.url, fetch));
   const { resource } = protectedResource;
   const issuer = protectedResource.authorizationServers[0] as string;
-  const metadata = await context.metadata.discover(issuer, hooks.signal);
+  const metadata = await interruptible(context.metadata.discover(issuer, hooks.signal));
   hooks.onEvent({ event: 'discovered', issuer, resource });
 
-  const { client, listener } = await prepareClient({ ...context, fetch }, metadata, request, existing);
+  const { client, listener } = await interruptible(
+    prepareClient({ ...context, fetch }, metadata, request, existing),
+  );
   try {
     hooks.onEvent({ event: 'registered', client_id: client.clientId, source: client.source });
     const { challengeScope, scopesSupported } = protectedResource;
@@ -125,6 +117,17 @@ async function signIn(context: Context, request: LoginRequest, hooks: LoginHooks
   } finally {
     await listener.close();
   }
+}
+
+/** Makes whatever a request fails with, once the person has given up, into that. */
+function orInterrupted(signal: AbortSignal | undefined) {
+  return async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work;
+    } catch (error) {
+      throw signal?.aborted ? interrupted() : error;
+    }
+  };
 }
 
 /** Writes down what must survive until the person is back. */

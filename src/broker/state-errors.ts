@@ -29,7 +29,7 @@ export function stateError(connection: Connection, now: number): BrokerError {
       const seconds =
         nextAttemptAt === null ? DEFAULT_RETRY_SECONDS : Math.max(1, Math.ceil((nextAttemptAt - now) / 1000));
       return new BrokerError('upstream_unavailable', `no valid token for ${name} at the moment${because}`, {
-        hint: `the next attempt is due in ${seconds} s; broker show ${name} tells more`,
+        hint: `broker show ${name}`,
         connection: name,
         retryAfterSeconds: seconds,
       });

@@ -19,8 +19,11 @@ import { resultJson, say, sayError, switchColourOff } from './terminal.ts';
 
 /** Runs the command line and sets the exit code. Never rejects. */
 export async function main(argv: string[]): Promise<void> {
-  // `broker list | head`: who no longer reads wants no complaint either.
-  process.stdout.on('error', (error) => process.exit(systemCode(error) === 'EPIPE' ? 0 : EXIT_INTERNAL));
+  process.stdout.on('error', (error) => {
+    if (systemCode(error) !== 'EPIPE') process.exit(EXIT_INTERNAL);
+    // `broker list | head`: who no longer reads wants no complaint. What is still going on is stopped in order.
+    if (!process.emit('SIGTERM', 'SIGTERM')) process.exit(0);
+  });
   // Node's own printing of a crash would show causes too, which may hold tokens.
   process.on('uncaughtException', (error) => {
     say(internalError(error));

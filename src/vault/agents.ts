@@ -40,11 +40,15 @@ export function* listAgents(): Steps<Agent[]> {
   return rows.map(toAgent);
 }
 
-/** Inserts the agent. False when the name is taken, also by a revoked one. */
+/** Inserts the agent, also in place of a revoked one of that name. False when the name is taken. */
 export function* insertAgent(agent: Agent, digest: string): Steps<boolean> {
   const row = yield* first(
     `INSERT INTO agents (name, key_digest, key_prefix, policy, expires_at, created_at) VALUES (?, ?, ?, ?, ?, ?)
-     ON CONFLICT (name) DO NOTHING RETURNING name`,
+     ON CONFLICT (name) DO UPDATE SET key_digest = excluded.key_digest, key_prefix = excluded.key_prefix,
+       policy = excluded.policy, expires_at = excluded.expires_at, created_at = excluded.created_at,
+       revoked_at = NULL, last_used_at = NULL
+     WHERE agents.revoked_at IS NOT NULL
+     RETURNING name`,
     ...[agent.name, digest, agent.keyPrefix, JSON.stringify(agent.policy), agent.expiresAt, agent.createdAt],
   );
   return row !== undefined;

@@ -70,10 +70,16 @@ describe('an agent', () => {
     expect((await findByKey(KEY))?.keyPrefix).toBe('mtb_plainl');
   });
 
-  it('keeps its name after it was revoked', async () => {
+  it('frees its name when it is revoked, and the old key opens nothing for the new one', async () => {
     await insert(agent('ci'));
     await revoke('ci', 5);
-    expect(await insert(agent('ci'), new Secret('mtb_second'))).toBe(false);
+    expect(await insert(agent('ci'), new Secret('mtb_second'))).toBe(true);
+    expect(await findByKey(KEY)).toBeUndefined();
+    expect(await findByKey(new Secret('mtb_second'))).toMatchObject({
+      name: 'ci',
+      revokedAt: null,
+      lastUsedAt: null,
+    });
   });
 
   it('is revoked once: the first time counts', async () => {
