@@ -16,7 +16,7 @@ import { createHome } from '../test/support/home.ts';
 import { startMcpServer } from '../test/support/mcp-server.ts';
 
 /** Short, so that the demo need not wait for an hour. */
-const TOKEN_SECONDS = 10;
+const TOKEN_SECONDS = 12;
 
 interface Token {
   access_token: string;

@@ -3,7 +3,7 @@
  * default. This is the only file that reads the environment, so it also lists everything that is read there.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { BrokerError, systemCode } from './errors.ts';
@@ -45,6 +45,8 @@ export interface Settings {
   /** Path of the SQLite file. */
   database: string;
   masterKey: MasterKeySources;
+  /** Where a token pair may be put aside when the vault cannot take it, best first. */
+  rescueDirectories: string[];
   /** PEM file with further certificate authorities. */
   caFile: string | undefined;
   proxy: ProxySettings;
@@ -94,6 +96,13 @@ export function readSettings(options: GlobalOptions, variables: Variables = proc
       command: variables.BROKER_MASTER_KEY_COMMAND || undefined,
       defaultFile: join(configDirectory, 'master.key'),
     },
+    rescueDirectories: [
+      configDirectory,
+      ...[firstOf(variables.RUNTIME_DIRECTORY), variables.XDG_RUNTIME_DIR].filter(
+        (each) => each !== undefined,
+      ),
+      tmpdir(),
+    ],
     caFile: options.caFile,
     proxy: {
       httpProxy: variables.http_proxy || variables.HTTP_PROXY || undefined,

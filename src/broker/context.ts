@@ -1,6 +1,8 @@
 import type { Clock } from '../clock.ts';
 import type { Agent } from '../core/access-policy.ts';
 import type { Connection } from '../core/connection.ts';
+import type { TokenSet } from '../core/token-set.ts';
+import type { BrokerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Fetch } from '../oauth/http.ts';
 import type { StoredConnection } from '../vault/connections.ts';
@@ -17,6 +19,46 @@ export interface Context {
   metadata: MetadataSource;
   refresher: Refresher;
   handOuts: HandOuts;
+  rescue: Rescue;
+  /** Connections whose newest token is not in the vault yet, by id. */
+  unsaved: Set<string>;
+  lifetime: Lifetime;
+}
+
+/** What a refresh works with. */
+export type RefreshParts = Omit<Context, 'refresher' | 'handOuts'>;
+
+/** One refresh on its way. */
+export interface Flight {
+  /** The connection as the caller saw it. */
+  seen: Connection;
+  /** Who asked, for the audit trail. */
+  actor: string;
+  /** Lets the callers go while a new pair waits to be saved. */
+  onStuck: (error: BrokerError) => void;
+}
+
+/** A pair the server has answered and the vault does not have yet. */
+export interface UnsavedPair {
+  connectionId: string;
+  connection: string;
+  /** Generation it was asked from. */
+  from: number;
+  tokens: TokenSet;
+}
+
+export interface Rescue {
+  /** Path of the file, or undefined when no directory took it. */
+  write(pair: UnsavedPair): Promise<string | undefined>;
+  remove(path: string): void;
+}
+
+/** How long this process means to live. */
+export interface Lifetime {
+  /** A daemon: it goes on trying what a command would give up. */
+  isResident: boolean;
+  /** Aborted when the process is to end. */
+  stopping: AbortSignal;
 }
 
 /** The one refresh path, as the services see it. */

@@ -17,6 +17,8 @@ import { type LogoutView, logout } from './logout.ts';
 import { createMetadataSource } from './metadata.ts';
 import { createRefresher } from './refresh.ts';
 import { refreshNow } from './refresh-now.ts';
+import { adoptRescued, createRescue } from './rescue.ts';
+import { startScheduler } from './scheduler.ts';
 import { type GrantedToken, getToken, type TokenQuery } from './tokens.ts';
 
 export interface BrokerOptions {
@@ -24,6 +26,8 @@ export interface BrokerOptions {
   log: Log;
   /** Whether a vault may be made where there is none. */
   create: boolean;
+  /** A daemon: it refreshes on its own, and never gives up saving. Default false. */
+  isResident?: boolean;
   /** Seams, for tests. */
   clock?: Clock;
   fetch?: Fetch;
@@ -53,14 +57,20 @@ export interface Broker {
 
 /** Opens the vault and wires the services. Throws what `openVault` throws. */
 export async function openBroker(options: BrokerOptions): Promise<Broker> {
-  const { settings, log, create, clock = systemClock } = options;
+  const { settings, log, create, isResident = false, clock = systemClock } = options;
   const fetch = options.fetch ?? createFetch({ proxy: settings.proxy, caFile: settings.caFile });
   const { database: path, masterKey } = settings;
   const vault = await openVault({ path, masterKey, clock, create });
   const metadata = createMetadataSource(vault.cache('server-metadata'), fetch);
-  const refresher = createRefresher({ vault, clock, fetch, log, metadata });
+  const stop = new AbortController();
+  const lifetime = { isResident, stopping: stop.signal };
+  const rescue = createRescue(vault, settings.rescueDirectories, log);
+  const parts = { vault, clock, fetch, log, metadata, rescue, lifetime, unsaved: new Set<string>() };
+  const refresher = createRefresher(parts);
   const handOuts = createHandOuts(vault, clock, log);
-  const context: Context = { vault, clock, fetch, log, metadata, refresher, handOuts };
+  const context: Context = { ...parts, refresher, handOuts };
+  await adoptRescued(context, settings.rescueDirectories);
+  const scheduler = isResident ? startScheduler(context) : undefined;
   return {
     login: (request, hooks) => login(context, request, hooks),
     logout: (caller, name) => logout(context, caller, name),
@@ -75,8 +85,10 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       revoke: (name) => revoke(context, name),
       authenticate: (key) => authenticate(context, key),
     },
-    readiness: () => readiness(context),
+    readiness: () => readiness(context, scheduler),
     async close() {
+      stop.abort();
+      await scheduler?.stop();
       await refresher.idle();
       await handOuts.flush();
       await vault.close();

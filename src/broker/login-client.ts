@@ -13,6 +13,7 @@ import { type LoopbackListener, listenForCallback } from '../oauth/loopback.ts';
 import { registerClient } from '../oauth/registration.ts';
 import type { ServerMetadata } from '../oauth/server-discovery.ts';
 import type { Secret } from '../secret.ts';
+import { reached } from '../steps.ts';
 import { type Client, findClientsByIssuer, insertClient, openClient } from '../vault/clients.ts';
 import type { Context } from './context.ts';
 
@@ -46,6 +47,7 @@ export async function prepareClient(
     const client = await makeClient(context, metadata, wishes, listener.redirectUri);
     const insert = await insertClient(context.vault.sealer, client);
     await context.vault.transaction(insert);
+    reached('login.client-saved');
     return { client, listener };
   } catch (error) {
     await listener.close();

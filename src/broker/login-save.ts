@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { TokenSet } from '../core/token-set.ts';
+import { reached } from '../steps.ts';
 import type { Client } from '../vault/clients.ts';
 import { findConnection, insertConnection, replaceTokenSet, sealTokenSet } from '../vault/connections.ts';
 import { closeOlderRotations } from '../vault/rotations.ts';
@@ -23,18 +24,24 @@ export interface FinishedLogin {
 
 /** Makes the connection, or puts the new token set in place of the old one. Throws `save_failed`. */
 export function saveLogin(context: Context, finished: FinishedLogin): Promise<void> {
-  const name = finished.target.connection;
-  return withLease(context, leaseOf(name), () =>
-    saveUntilDone(context, name, () => saveOnce(context, finished)),
-  );
+  const { target, tokens } = finished;
+  const name = target.connection;
+  return withLease(context, leaseOf(name), async () => {
+    const existing = await context.vault.run(() => findConnection(name));
+    const connectionId = existing?.id ?? randomUUID();
+    const pair = { connectionId, connection: name, from: existing?.generation ?? 0, tokens };
+    await saveUntilDone(context, pair, () => saveOnce(context, finished, connectionId));
+    reached('login.saved');
+  });
 }
 
-async function saveOnce({ vault, clock }: Context, finished: FinishedLogin): Promise<void> {
+async function saveOnce({ vault, clock }: Context, finished: FinishedLogin, newId: string): Promise<void> {
   const { target, resource, client, tokens, actor } = finished;
   const name = target.connection;
   const existing = await vault.run(() => findConnection(name));
-  const id = existing?.id ?? randomUUID();
+  const id = existing?.id ?? newId;
   const sealed = await sealTokenSet(vault.sealer, id, (existing?.generation ?? 0) + 1, tokens);
+  reached('login.sealed');
   await vault.transaction(function* () {
     const now = clock.now();
     yield* saveServer({ name: target.server, url: target.url, kind: 'oauth', resource, createdAt: now });

@@ -15,6 +15,7 @@ import {
 import { abortable } from '../oauth/http.ts';
 import { discoverResource } from '../oauth/resource-discovery.ts';
 import type { ServerMetadata } from '../oauth/server-discovery.ts';
+import { reached } from '../steps.ts';
 import type { Client } from '../vault/clients.ts';
 import { findConnection } from '../vault/connections.ts';
 import { consumeLogin, deleteLogin, insertLogin } from '../vault/logins.ts';
@@ -107,6 +108,7 @@ export async function login(
       const { pasted, notify, signal } = hooks;
       const sources = { listener, pasted, notify, clock: context.clock, timeoutMs, signal };
       const answer = await awaitAnswer(sources, begun.state, metadata);
+      reached('login.answered');
       const finished = { target, metadata, client, begun, resource, scope, loginId };
       const connected = await showing(answer, () => finish(context, finished, answer));
       hooks.onEvent(connected);
@@ -155,6 +157,7 @@ async function remember(
     now,
   );
   await vault.transaction(insert);
+  reached('login.remembered');
   return id;
 }
 
@@ -179,6 +182,7 @@ async function finish(
   const isFirst = await vault.transaction(() => consumeLogin(loginId, clock.now()));
   if (!isFirst)
     throw new BrokerError('callback_invalid', 'this login was used already', { hint: 'start it again' });
+  reached('login.consumed');
   const answer = await redeemCode({
     metadata,
     client,
@@ -190,6 +194,7 @@ async function finish(
     fetch,
     now: () => clock.now(),
   });
+  reached('login.redeemed');
   const tokens = readTokens(answer, metadata, clock.now(), finished.scope);
   await saveLogin(context, { target, resource, client, tokens, actor: actorOf(OPERATOR) });
   return {

@@ -1,6 +1,7 @@
 /** Logout: end the grant at the server, take our registration back when nobody needs it, and forget it here. */
 import { deleteRegistration } from '../oauth/registration.ts';
 import { type RevocationOutcome, revokeToken } from '../oauth/revocation.ts';
+import { reached } from '../steps.ts';
 import { type Client, deleteUnusedClient, findClient, openClient } from '../vault/clients.ts';
 import {
   deleteConnection,
@@ -32,10 +33,14 @@ export async function logout(context: Context, caller: Caller, name: string): Pr
   return withLease(context, leaseOf(name), async () => {
     // Under the lease nobody refreshes: these are the last tokens.
     const stored = (await context.vault.run(() => findConnectionById(seen.id))) ?? seen;
+    reached('logout.leased');
     const client = await clientOf(context, stored);
     const revocation = client ? await revokeAll(context, stored, client) : 'unsupported';
+    reached('logout.revoked');
     const isClientUnused = await erase(context, caller, stored, revocation);
+    reached('logout.erased');
     const registration = client && isClientUnused ? await deregister(context, client) : undefined;
+    reached('logout.deregistered');
     return {
       connection: name,
       revocation,

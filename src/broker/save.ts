@@ -1,34 +1,63 @@
 /**
  * Saving a token pair the server has already answered. It exists nowhere else, so a vault that cannot write at
- * this moment must not cost it.
+ * this moment must not cost it: it is held in memory and tried again, and after a while put aside in a sealed
+ * file as well. Meanwhile nothing else refreshes this connection.
  */
 import { BrokerError } from '../errors.ts';
-import type { Context } from './context.ts';
+import type { Context, UnsavedPair } from './context.ts';
 
-/** How long a pair is held in memory while it cannot be saved, and the pause between tries. */
-const SAVE_DEADLINE_MS = 10_000;
-const SAVE_RETRY_MS = 200;
+/** How long a failing save is only tried again, before the pair is also put aside. */
+const PATIENCE_MS = 10_000;
 
-/** Tries until the vault has it. Throws `save_failed` after 10 s. */
+/** Pauses between tries, before and after that. */
+const FIRST_PAUSE_MS = 200;
+const LATER_PAUSE_MS = 5_000;
+
+type Parts = Pick<Context, 'clock' | 'log' | 'rescue' | 'unsaved' | 'lifetime'>;
+
+/**
+ * Tries until the vault has it. A resident process never gives up; `onStuck` then lets its callers go. Any other
+ * process, and one that is told to stop, throws `save_failed` once the pair is put aside.
+ */
 export async function saveUntilDone<T>(
-  { clock, log }: Pick<Context, 'clock' | 'log'>,
-  connection: string,
+  parts: Parts,
+  pair: UnsavedPair,
   save: () => Promise<T>,
+  onStuck: (error: BrokerError) => void = () => {},
 ): Promise<T> {
-  const deadline = clock.now() + SAVE_DEADLINE_MS;
+  const { clock, log, rescue, unsaved, lifetime } = parts;
+  const patienceEndsAt = clock.now() + PATIENCE_MS;
+  let asidePath: string | undefined;
+  let isStuck = false;
   for (;;) {
     try {
-      return await save();
+      const saved = await save();
+      if (asidePath !== undefined) rescue.remove(asidePath);
+      unsaved.delete(pair.connectionId);
+      return saved;
     } catch (error) {
-      log.error({ err: error, connection }, 'a new token could not be saved yet');
-      if (clock.now() >= deadline) {
-        throw new BrokerError('save_failed', `the new token of ${connection} could not be saved`, {
-          hint: 'check free space and permissions of the vault, then run: broker check',
-          connection,
-          cause: error,
-        });
+      log.error({ err: error, connection: pair.connection }, 'a new token could not be saved yet');
+      const isStopping = lifetime.stopping.aborted;
+      if (!isStuck && (isStopping || clock.now() >= patienceEndsAt)) {
+        isStuck = true;
+        unsaved.add(pair.connectionId);
+        asidePath = await rescue.write(pair);
+        onStuck(saveFailed(pair, asidePath, error));
       }
-      await clock.wait(SAVE_RETRY_MS);
+      if (isStuck && (isStopping || !lifetime.isResident)) throw saveFailed(pair, asidePath, error);
     }
+    await clock.wait(isStuck ? LATER_PAUSE_MS : FIRST_PAUSE_MS, lifetime.stopping).catch(() => {});
   }
+}
+
+function saveFailed({ connection }: UnsavedPair, asidePath: string | undefined, cause: unknown): BrokerError {
+  const where =
+    asidePath === undefined
+      ? 'it could be put aside nowhere either'
+      : `it is put aside in ${asidePath} (sealed), and taken in by the next command that opens the vault`;
+  return new BrokerError('save_failed', `the new token of ${connection} could not be saved`, {
+    hint: `check free space and permissions of the vault, then run: broker check\n${where}`,
+    connection,
+    cause,
+  });
 }

@@ -63,6 +63,32 @@ export function inheritTokenSet(fresh: TokenSet, previous: TokenSet): TokenSet {
   };
 }
 
+/** A token set as text, secrets included: to be sealed, never stored as it is. */
+export function serialiseTokenSet(tokens: TokenSet): string {
+  return JSON.stringify({
+    ...tokens,
+    accessToken: tokens.accessToken.reveal(),
+    refreshToken: tokens.refreshToken?.reveal(),
+  });
+}
+
+/** The reverse of `serialiseTokenSet`. */
+export function parseTokenSet(text: string): TokenSet {
+  const fields = JSON.parse(text) as Omit<TokenSet, 'accessToken' | 'refreshToken'> & {
+    accessToken: string;
+    refreshToken?: string;
+  };
+  return {
+    accessToken: new Secret(fields.accessToken),
+    refreshToken: fields.refreshToken === undefined ? undefined : new Secret(fields.refreshToken),
+    tokenType: fields.tokenType,
+    scope: fields.scope,
+    receivedAt: fields.receivedAt,
+    accessExpiresAt: fields.accessExpiresAt,
+    accountIdentity: fields.accountIdentity,
+  };
+}
+
 /** Whether agents can use the token as `Authorization: Bearer`. A missing type counts as Bearer. */
 export function isBearer(tokenType: string | undefined): boolean {
   return tokenType === undefined || tokenType.toLowerCase() === 'bearer';

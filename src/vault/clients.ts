@@ -86,6 +86,12 @@ export function findClient(rowId: string): Steps<ClientRow | undefined> {
   return first<ClientRow>('SELECT * FROM clients WHERE id = ?', rowId);
 }
 
+/** Issuer of each client, by the client's row id. */
+export function* listIssuers(): Steps<Map<string, string>> {
+  const rows = yield* query<{ id: string; issuer: string }>('SELECT id, issuer FROM clients');
+  return new Map(rows.map(({ id, issuer }) => [id, issuer]));
+}
+
 /** Forgets the client unless a connection or a login in flight still needs it. True when it is gone. */
 export function* deleteUnusedClient(rowId: string): Steps<boolean> {
   const row = yield* first(

@@ -6,8 +6,7 @@
  * token is marked by the connection's state.
  */
 import type { Connection, ConnectionState, StateReason } from '../core/connection.ts';
-import type { TokenSet } from '../core/token-set.ts';
-import { Secret } from '../secret.ts';
+import { parseTokenSet, serialiseTokenSet, type TokenSet } from '../core/token-set.ts';
 import { first, query, type Steps, type Value } from './database.ts';
 import type { Place, Sealer } from './seal.ts';
 
@@ -31,6 +30,7 @@ interface ConnectionRow {
   has_refresh_token: number;
   secrets: string;
   spare: string | null;
+  spare_generation: number | null;
   created_at: number;
   last_used_at: number | null;
 }
@@ -38,7 +38,8 @@ interface ConnectionRow {
 /** A connection with its secrets still sealed. */
 export interface StoredConnection extends Connection {
   readonly sealed: string;
-  readonly hasSpare: boolean;
+  /** A late pair, still sealed, and the generation it was asked from. Null: none. */
+  readonly spare: { sealed: string; generation: number } | null;
 }
 
 /** What a login or refresh puts in place of the old token set. */
@@ -64,42 +65,29 @@ export async function sealTokenSet(
 ): Promise<SealedTokenSet> {
   return {
     generation,
-    sealed: await sealer.seal(serialise(tokens), place(id, 'secrets', generation)),
+    sealed: await sealer.seal(serialiseTokenSet(tokens), place(id, 'secrets', generation)),
     tokens,
   };
 }
 
 /** Seals a pair that came too late, for the column `spare`. `generation` is the one it was asked from. */
 export function sealSpare(sealer: Sealer, id: string, generation: number, tokens: TokenSet): Promise<string> {
-  return sealer.seal(serialise(tokens), place(id, 'spare', generation));
+  return sealer.seal(serialiseTokenSet(tokens), place(id, 'spare', generation));
 }
 
 /** Opens the current token set. */
 export async function openTokenSet(sealer: Sealer, stored: StoredConnection): Promise<TokenSet> {
-  const secrets = JSON.parse(
-    await sealer.open(stored.sealed, place(stored.id, 'secrets', stored.generation)),
-  ) as {
-    access_token: string;
-    refresh_token?: string;
-    token_type?: string;
-  };
-  return {
-    accessToken: new Secret(secrets.access_token),
-    refreshToken: secrets.refresh_token === undefined ? undefined : new Secret(secrets.refresh_token),
-    tokenType: secrets.token_type,
-    scope: stored.scope ?? undefined,
-    receivedAt: stored.receivedAt,
-    accessExpiresAt: stored.accessExpiresAt ?? undefined,
-    accountIdentity: stored.accountIdentity ?? undefined,
-  };
+  return parseTokenSet(await sealer.open(stored.sealed, place(stored.id, 'secrets', stored.generation)));
 }
 
-function serialise(tokens: TokenSet): string {
-  return JSON.stringify({
-    access_token: tokens.accessToken.reveal(),
-    refresh_token: tokens.refreshToken?.reveal(),
-    token_type: tokens.tokenType,
-  });
+/** Opens the late pair. Undefined when there is none. */
+export async function openSpare(
+  sealer: Sealer,
+  { id, spare }: StoredConnection,
+): Promise<TokenSet | undefined> {
+  return spare === null
+    ? undefined
+    : parseTokenSet(await sealer.open(spare.sealed, place(id, 'spare', spare.generation)));
 }
 
 /** The connection of this name, still sealed. */
@@ -170,6 +158,11 @@ export function* saveSpare(id: string, sealedSpare: string, generation: number):
   );
 }
 
+/** Forgets the late pair: it has become the current one. */
+export function* clearSpare(id: string): Steps<void> {
+  yield* query('UPDATE connections SET spare = NULL, spare_generation = NULL WHERE id = ?', id);
+}
+
 /** Records state and reason for the generation they were seen on. False when it has moved: then they no longer apply. */
 export function* recordState(
   id: string,
@@ -227,6 +220,6 @@ function toConnection(row: ConnectionRow): StoredConnection {
     createdAt: row.created_at,
     lastUsedAt: row.last_used_at,
     sealed: row.secrets,
-    hasSpare: row.spare !== null,
+    spare: row.spare === null ? null : { sealed: row.spare, generation: row.spare_generation ?? 0 },
   };
 }

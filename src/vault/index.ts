@@ -1,5 +1,7 @@
 /** The vault: everything the broker keeps, behind one opening. */
 import { randomUUID } from 'node:crypto';
+import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Clock } from '../clock.ts';
 import type { MasterKeySources } from '../config.ts';
 import { BrokerError } from '../errors.ts';
@@ -28,6 +30,8 @@ export interface Vault {
   readonly owner: string;
   run: Database['run'];
   transaction: Database['transaction'];
+  /** Throws `vault_unavailable` when the disk is too full to be sure of the next save. */
+  requireSpace(): void;
   /** A namespace of the cache. */
   cache(namespace: string): Cache;
   close(): Promise<void>;
@@ -54,6 +58,7 @@ export async function openVault({ path, masterKey, clock, create }: VaultOptions
       audit: createAudit(sealer, clock, owner),
       run: (steps) => database.run(steps),
       transaction: (steps) => database.transaction(steps),
+      requireSpace: () => requireSpace(path),
       cache: (namespace) => openCache(database, namespace),
       close: () => database.close(),
     };
@@ -77,6 +82,17 @@ async function openKeys(
   const key = findOrCreateMasterKey(masterKey);
   await createKeys(database, key, clock.now());
   return openSealer(database, key);
+}
+
+/** What a refresh and its journal may need many times over. */
+const NEEDED_BYTES = 16 * 1024 * 1024;
+
+function requireSpace(path: string): void {
+  const { bavail, bsize } = statfsSync(dirname(path));
+  if (bavail * bsize >= NEEDED_BYTES) return;
+  throw new BrokerError('vault_unavailable', `the disk of the vault ${path} is nearly full`, {
+    hint: 'make room: no refresh token is spent before its successor is sure to be saved',
+  });
 }
 
 function migrateOrExplain(database: SqliteDatabase, clock: Clock, path: string): void {

@@ -30,6 +30,15 @@ export function* openRotation(
   return { connectionId, generation, attempt: row?.attempt ?? 1 };
 }
 
+/** Reads the row back: whether the vault keeps what was written. */
+export function* isOnRecord({ connectionId, generation, attempt }: Rotation): Steps<boolean> {
+  const row = yield* first(
+    'SELECT attempt FROM rotations WHERE connection_id = ? AND generation = ? AND attempt = ? AND finished_at IS NULL',
+    ...[connectionId, generation, attempt],
+  );
+  return row !== undefined;
+}
+
 /** Closes the row with what the answer meant, such as `success` or `invalid_grant`. */
 export function* closeRotation(rotation: Rotation, outcome: string, now: number): Steps<void> {
   yield* query(
@@ -50,6 +59,21 @@ export function* historyOf({ connectionId, generation, attempt }: Rotation): Ste
     unanswered: Number(row?.unanswered ?? 0),
     firstInvalidGrantAt: row?.first_invalid_grant_at ?? null,
   };
+}
+
+/**
+ * Connections whose current refresh token was presented and never answered, by id. Those whose lease is running
+ * are left out: somebody is still waiting for the answer.
+ */
+export function* listUnanswered(now: number): Steps<Set<string>> {
+  const rows = yield* query<{ connection_id: string }>(
+    `SELECT DISTINCT rotations.connection_id FROM rotations
+     JOIN connections ON connections.id = rotations.connection_id AND connections.generation = rotations.generation
+     WHERE rotations.finished_at IS NULL
+       AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.name = 'connection:' || connections.name AND leases.expires_at > ?)`,
+    now,
+  );
+  return new Set(rows.map((row) => row.connection_id));
 }
 
 /** Closes rows that a newer generation has answered, whatever became of them. */

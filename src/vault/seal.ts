@@ -37,6 +37,8 @@ interface KeyRow {
 }
 
 export interface Sealer {
+  /** Names this vault, the same for as long as it lives. */
+  readonly vaultId: string;
   /** Seals for this place under the current data key. */
   seal(plaintext: string, place: Place): Promise<string>;
   /** Opens a value read from this place. Throws `vault_unavailable` when it was moved, put back or damaged. */
@@ -95,6 +97,9 @@ export async function openSealer(database: Database, masterKey: MasterKey): Prom
 
   await load();
   return {
+    get vaultId() {
+      return audit.id;
+    },
     seal: (plaintext, place) => encrypt(plaintext, current.id, current.bytes, { ...place }),
     async open(sealed, place) {
       const { plaintext, header } = await decrypt(sealed, async (kid) => {

@@ -22,7 +22,7 @@ export interface World {
   /** Path of the vault's SQLite file, for tests that look at it from outside. */
   vaultPath: string;
   /** Opens a broker on the vault of this home, made when it is not there yet. Closed with the world. */
-  openBroker(): Promise<Broker>;
+  openBroker(options?: { isResident?: boolean }): Promise<Broker>;
   close(): Promise<void>;
 }
 
@@ -47,8 +47,14 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     mcp,
     settings,
     vaultPath,
-    async openBroker() {
-      const broker = await openBroker({ settings, clock, log: createLog('silent'), create: true });
+    async openBroker(options = {}) {
+      const broker = await openBroker({
+        settings,
+        clock,
+        log: createLog('silent'),
+        create: true,
+        ...options,
+      });
       brokers.push(broker);
       return broker;
     },

@@ -47,7 +47,7 @@ async function run(options: ServeOptions, command: Command): Promise<void> {
   const { promise: stopped, resolve: stop } = Promise.withResolvers<NodeJS.Signals>();
   onStop(stop);
 
-  const broker = await openBroker({ settings, log, create: true });
+  const broker = await openBroker({ settings, log, create: true, isResident: true });
   const daemon = await startDaemon(
     broker,
     {

@@ -1,0 +1,124 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { OPERATOR } from '../../src/broker/context.ts';
+import type { Broker } from '../../src/broker/index.ts';
+import { isRefresh } from '../support/gate.ts';
+import { signIn } from '../support/sign-in.ts';
+import { auditTrail, connectionRow } from '../support/vault-file.ts';
+import { startWorld, type World } from '../support/world.ts';
+
+let world: World;
+
+const files = () =>
+  readdirSync(world.settings.configDirectory).filter((name) => name.startsWith('mtb-rescue-'));
+const refreshes = () => world.authorizationServer.requests.filter(isRefresh).length;
+
+/** Makes every save of a token fail as a broken disk does, until mended. */
+function breakSaves(): { mend(): void } {
+  const database = new DatabaseSync(world.vaultPath);
+  database.exec(
+    "CREATE TRIGGER broken BEFORE UPDATE OF secrets ON connections BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END",
+  );
+  return {
+    mend() {
+      database.exec('DROP TRIGGER broken');
+      database.close();
+    },
+  };
+}
+
+/** Advances time until the promise is settled. */
+async function elapse<T>(promise: Promise<T>): Promise<PromiseSettledResult<T>> {
+  let result: PromiseSettledResult<T> | undefined;
+  void Promise.allSettled([promise]).then(([settled]) => {
+    result = settled;
+  });
+  while (result === undefined) {
+    await world.clock.untilWaiting();
+    await world.clock.advance(1_000);
+  }
+  return result;
+}
+
+beforeEach(async () => {
+  world = await startWorld();
+});
+
+afterEach(() => world.close());
+
+describe('a new pair that the vault cannot take', () => {
+  it('is put aside sealed by a command, which then fails, and taken in by the next one', async () => {
+    const broker = await world.openBroker();
+    await signIn(broker, world.authorizationServer, world.mcp.url);
+    const disk = breakSaves();
+    const outcome = await elapse(broker.refresh(OPERATOR, 'demo'));
+    expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'save_failed' } });
+    const [name = ''] = files();
+    const path = join(world.settings.configDirectory, name);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(readFileSync(path, 'utf8')).toMatch(/^ey[\w-]+\.\.[\w-]+\.[\w-]+\.[\w-]+$/);
+    expect(connectionRow(world.vaultPath).generation).toBe(1);
+    disk.mend();
+
+    const next = await world.openBroker();
+    expect(files()).toEqual([]);
+    expect(connectionRow(world.vaultPath)).toMatchObject({ generation: 2, state: 'ok' });
+    expect(auditTrail(world.vaultPath).at(-1)).toMatchObject({ action: 'rescue', outcome: 'ok' });
+    // The rotated refresh token is the one the server wants now.
+    expect(await next.refresh(OPERATOR, 'demo')).toMatchObject({ generation: 3 });
+    expect(refreshes()).toBe(2);
+  });
+
+  it('is kept in memory by a resident broker, which lets its callers go and saves it as soon as it can', async () => {
+    const broker = await world.openBroker({ isResident: true });
+    await signIn(broker, world.authorizationServer, world.mcp.url);
+    const disk = breakSaves();
+    const outcome = await elapse(broker.refresh(OPERATOR, 'demo'));
+    expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'save_failed' } });
+    expect(await broker.readiness()).toEqual({ isReady: false, status: 'save_failed' });
+    // Further callers are told the same, and no refresh token is spent meanwhile.
+    await expect(broker.refresh(OPERATOR, 'demo')).rejects.toMatchObject({ code: 'save_failed' });
+    expect(refreshes()).toBe(1);
+    expect(files()).toHaveLength(1);
+    disk.mend();
+    while (connectionRow(world.vaultPath).generation === 1) {
+      await world.clock.untilWaiting();
+      await world.clock.advance(5_000);
+    }
+    expect(await broker.readiness()).toEqual({ isReady: true, status: 'ready' });
+    expect(files()).toEqual([]);
+    expect(await broker.token(OPERATOR, 'demo')).toMatchObject({ generation: 2 });
+  });
+
+  it('is put aside at once when a resident broker is told to stop', async () => {
+    const broker: Broker = await world.openBroker({ isResident: true });
+    await signIn(broker, world.authorizationServer, world.mcp.url);
+    const disk = breakSaves();
+    const refreshed = broker.refresh(OPERATOR, 'demo').catch((error: unknown) => error);
+    while (refreshes() === 0) await new Promise(setImmediate);
+    await world.clock.untilWaiting(2);
+    await broker.close();
+    expect(await refreshed).toMatchObject({ code: 'save_failed' });
+    expect(files()).toHaveLength(1);
+    disk.mend();
+    const next = await world.openBroker();
+    expect(await next.token(OPERATOR, 'demo')).toMatchObject({ generation: 2 });
+  });
+
+  it('becomes the spare when a login was saved in its place meanwhile', async () => {
+    const broker = await world.openBroker();
+    await signIn(broker, world.authorizationServer, world.mcp.url);
+    const disk = breakSaves();
+    await elapse(broker.refresh(OPERATOR, 'demo'));
+    disk.mend();
+    await signIn(broker, world.authorizationServer, world.mcp.url);
+    await world.openBroker();
+    expect(files()).toEqual([]);
+    expect(connectionRow(world.vaultPath)).toMatchObject({
+      generation: 2,
+      spare: expect.stringMatching(/^ey/),
+    });
+  });
+});
