@@ -3,6 +3,7 @@
  * always wins: a refresh answered later finds the generation moved and becomes the spare.
  */
 import { randomUUID } from 'node:crypto';
+import type { RecoveryPolicy } from '../core/recovery.ts';
 import type { TokenSet } from '../core/token-set.ts';
 import { reached } from '../steps.ts';
 import type { Client } from '../vault/clients.ts';
@@ -20,6 +21,8 @@ export interface FinishedLogin {
   client: Client;
   tokens: TokenSet;
   actor: string;
+  /** Undefined: as it was. */
+  recovery: RecoveryPolicy | undefined;
 }
 
 /** Makes the connection, or puts the new token set in place of the old one. Throws `save_failed`. */
@@ -36,7 +39,7 @@ export function saveLogin(context: Context, finished: FinishedLogin): Promise<vo
 }
 
 async function saveOnce({ vault, clock }: Context, finished: FinishedLogin, newId: string): Promise<void> {
-  const { target, resource, client, tokens, actor } = finished;
+  const { target, resource, client, tokens, actor, recovery } = finished;
   const name = target.connection;
   const existing = await vault.run(() => findConnection(name));
   const id = existing?.id ?? newId;
@@ -44,7 +47,14 @@ async function saveOnce({ vault, clock }: Context, finished: FinishedLogin, newI
   reached('login.sealed');
   await vault.transaction(function* () {
     const now = clock.now();
-    yield* saveServer({ name: target.server, url: target.url, kind: 'oauth', resource, createdAt: now });
+    yield* saveServer({
+      name: target.server,
+      url: target.url,
+      kind: 'oauth',
+      resource,
+      createdAt: now,
+      ...(recovery && { recovery }),
+    });
     if (existing) {
       const isReplaced = yield* replaceTokenSet(id, existing.generation, sealed, client.rowId);
       // Thrown, the transaction is undone, and the next try computes from the newer generation.

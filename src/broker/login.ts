@@ -5,6 +5,7 @@
  * saved, and its name, policy and agents stay.
  */
 import { randomUUID } from 'node:crypto';
+import type { RecoveryPolicy } from '../core/recovery.ts';
 import { BrokerError } from '../errors.ts';
 import {
   type AuthorizationRequest,
@@ -29,6 +30,8 @@ import { readTokens } from './login-tokens.ts';
 export interface LoginRequest extends TargetWords, ClientWishes {
   /** Asked for instead of what the server suggests. */
   scopes: string[];
+  /** What to do when the answer to a refresh is lost. Undefined: as it was, at first `retry`. */
+  recovery?: RecoveryPolicy | undefined;
   /** Default 15 minutes. */
   timeoutMs?: number | undefined;
 }
@@ -109,7 +112,16 @@ export async function login(
       const sources = { listener, pasted, notify, clock: context.clock, timeoutMs, signal };
       const answer = await awaitAnswer(sources, begun.state, metadata);
       reached('login.answered');
-      const finished = { target, metadata, client, begun, resource, scope, loginId };
+      const finished = {
+        target,
+        metadata,
+        client,
+        begun,
+        resource,
+        scope,
+        loginId,
+        recovery: request.recovery,
+      };
       const connected = await showing(answer, () => finish(context, finished, answer));
       hooks.onEvent(connected);
       return connected;
@@ -169,6 +181,7 @@ interface Finished {
   resource: string;
   scope: string | undefined;
   loginId: string;
+  recovery: RecoveryPolicy | undefined;
 }
 
 /** Redeems the code and saves what it brought. */
@@ -196,7 +209,8 @@ async function finish(
   });
   reached('login.redeemed');
   const tokens = readTokens(answer, metadata, clock.now(), finished.scope);
-  await saveLogin(context, { target, resource, client, tokens, actor: actorOf(OPERATOR) });
+  const { recovery } = finished;
+  await saveLogin(context, { target, resource, client, tokens, recovery, actor: actorOf(OPERATOR) });
   return {
     event: 'connected',
     connection: target.connection,

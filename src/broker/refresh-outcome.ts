@@ -4,6 +4,7 @@
  */
 import { type NewState, type Refusal, stateAfterRefusal } from '../core/after-refusal.ts';
 import type { Connection } from '../core/connection.ts';
+import type { RecoveryPolicy } from '../core/recovery.ts';
 import { inheritTokenSet, isBearer, readTokenSet, type TokenSet } from '../core/token-set.ts';
 import type { RefreshAnswer } from '../core/verdict.ts';
 import { BrokerError } from '../errors.ts';
@@ -31,6 +32,7 @@ export interface Presented {
   tokens: TokenSet;
   rotation: Rotation;
   flight: Flight;
+  recovery: RecoveryPolicy;
 }
 
 /**
@@ -90,17 +92,19 @@ export async function keepAnswer(
  */
 export async function recordRefusal(
   { vault, clock, log }: RefreshParts,
-  { stored, rotation, flight }: Presented,
+  { stored, rotation, flight, recovery }: Presented,
   verdict: Refusal,
 ): Promise<BrokerError | StoredConnection> {
   const spare = verdict.verdict === 'final' ? await openSpare(vault.sealer, stored) : undefined;
   const promoted = spare && (await sealTokenSet(vault.sealer, stored.id, stored.generation + 1, spare));
   const state = await vault.transaction(function* (): Steps<NewState | 'promoted'> {
     const now = clock.now();
-    const after = stateAfterRefusal(stored, verdict, yield* historyOf(rotation), now, Math.random());
+    const history = yield* historyOf(rotation);
+    const after = stateAfterRefusal(stored, verdict, { history, recovery, now, jitter: Math.random() });
     const isPromoted = promoted !== undefined && after.state === 'login_required';
     // A row stays open while nobody knows what became of the token.
-    if (verdict.verdict !== 'unknown') yield* closeRotation(rotation, verdict.code, now);
+    const isSettled = verdict.verdict !== 'unknown' || recovery === 'reuse-safe';
+    if (isSettled) yield* closeRotation(rotation, verdict.code, now);
     if (isPromoted) {
       yield* replaceTokenSet(stored.id, stored.generation, promoted);
       yield* clearSpare(stored.id);
@@ -126,15 +130,21 @@ export async function recordRefusal(
   return (await vault.run(() => findConnectionById(stored.id))) ?? gone(stored);
 }
 
-/** Without a refresh token only a person can go on. */
+/** Why a login is over before anything is sent. */
+const ENDINGS = {
+  no_refresh_token: 'the server gave no refresh token',
+  unanswered: 'a refresh was never answered, and this server must not be asked twice',
+} as const;
+
+/** Records that only a person can go on. */
 export async function endLogin(
   { vault, clock }: RefreshParts,
   stored: StoredConnection,
   actor: string,
+  code: keyof typeof ENDINGS,
 ): Promise<BrokerError> {
   const now = clock.now();
-  const code = 'no_refresh_token';
-  const cause = 'the server gave no refresh token';
+  const cause = ENDINGS[code];
   const state: NewState = {
     state: 'login_required',
     code,

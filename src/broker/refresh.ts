@@ -15,7 +15,7 @@ import { reached } from '../steps.ts';
 import { findClient, openClient } from '../vault/clients.ts';
 import { findConnectionById, openTokenSet, type StoredConnection } from '../vault/connections.ts';
 import { holdsLease, type Lease } from '../vault/leases.ts';
-import { isOnRecord, openRotation } from '../vault/rotations.ts';
+import { hasUnanswered, isOnRecord, openRotation } from '../vault/rotations.ts';
 import { findServer } from '../vault/servers.ts';
 import type { Flight, Refresher, RefreshParts } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
@@ -64,13 +64,15 @@ async function refreshOnce(parts: RefreshParts, flight: Flight, lease: Lease): P
   const { vault, clock, fetch, log } = parts;
   const { seen, actor } = flight;
   reached('refresh.leased');
-  const { stored, tokens, client, resource } = await open(parts, seen);
+  const { stored, tokens, client, server, isUnanswered } = await open(parts, seen);
+  const { resource, recovery } = server;
   // A token known to be dead is not presented once more: that could only look like an attack.
   if (stored.state === 'login_required') throw stateError(stored, clock.now());
   // Another process tried while we waited for the lease, in vain: its verdict holds for us too.
   if (stored.state !== seen.state || stored.failures !== seen.failures) throw stateError(stored, clock.now());
   const { refreshToken } = tokens;
-  if (!refreshToken) throw await endLogin(parts, stored, actor);
+  if (!refreshToken) throw await endLogin(parts, stored, actor, 'no_refresh_token');
+  if (isUnanswered && recovery === 'needs-login') throw await endLogin(parts, stored, actor, 'unanswered');
   const auth = clientAuth(client);
   const metadata = await parts.metadata.get(client.issuer, client.serverMetadata);
 
@@ -88,7 +90,7 @@ async function refreshOnce(parts: RefreshParts, flight: Flight, lease: Lease): P
   reached('refresh.answered');
   const verdict = judgeRefresh(answer);
   log.info({ connection: stored.name, generation: stored.generation, ...verdict }, 'refresh answered');
-  const presented = { stored, tokens, rotation, flight };
+  const presented = { stored, tokens, rotation, flight, recovery };
   if (verdict.verdict === 'success') return keepAnswer(parts, presented, answer);
   const outcome = await recordRefusal(parts, presented, verdict);
   if (outcome instanceof BrokerError) throw outcome;
@@ -102,14 +104,16 @@ async function open(parts: RefreshParts, seen: Connection) {
     const stored = yield* findConnectionById(seen.id);
     const server = stored && (yield* findServer(stored.server));
     const client = stored?.clientRowId ? yield* findClient(stored.clientRowId) : undefined;
-    return stored && server && client ? { stored, server, client } : undefined;
+    const isUnanswered = stored ? yield* hasUnanswered(stored.id, stored.generation) : false;
+    return stored && server && client ? { stored, server, client, isUnanswered } : undefined;
   });
   if (!found) throw gone(seen);
   return {
     stored: found.stored,
     tokens: await openTokenSet(vault.sealer, found.stored),
     client: await openClient(vault.sealer, found.client),
-    resource: found.server.resource,
+    server: found.server,
+    isUnanswered: found.isUnanswered,
   };
 }
 

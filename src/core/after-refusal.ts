@@ -1,10 +1,20 @@
 /** What a failed refresh does to a connection: the state it gets, why, and when to try again. */
 import type { Connection, ConnectionState, StateReason } from './connection.ts';
+import type { RecoveryPolicy } from './recovery.ts';
 import { backoffMs } from './refresh-policy.ts';
 import type { Verdict } from './verdict.ts';
 
 /** A first `invalid_grant` is believed only after a second one at least this much later. */
 export const CONFIRM_AFTER_MS = 60_000;
+
+/** What is known about a presentation besides its answer. */
+export interface PresentationFacts {
+  history: PresentationHistory;
+  recovery: RecoveryPolicy;
+  now: number;
+  /** From 0 to 1. */
+  jitter: number;
+}
 
 /** What the journal tells of this generation's refresh token, the present attempt left out. */
 export interface PresentationHistory {
@@ -20,15 +30,12 @@ export type NewState = StateReason & { state: ConnectionState };
 /**
  * The state after a refusal. No outcome plans "never again" but a definite end: every other one has a next
  * attempt, however far.
- *
- * @param jitter from 0 to 1
+
  */
 export function stateAfterRefusal(
   connection: Connection,
   verdict: Refusal,
-  history: PresentationHistory,
-  now: number,
-  jitter: number,
+  { history, recovery, now, jitter }: PresentationFacts,
 ): NewState {
   const failures = connection.failures + 1;
   const become = (state: ConnectionState, cause: string, nextAttemptAt: number | null): NewState => ({
@@ -48,6 +55,20 @@ export function stateAfterRefusal(
         later(verdict.retryAfterSeconds),
       );
     case 'unknown':
+      if (recovery === 'reuse-safe') {
+        return become(
+          'degraded',
+          `no usable answer came (${verdict.code})`,
+          later(verdict.retryAfterSeconds),
+        );
+      }
+      if (recovery === 'needs-login') {
+        return become(
+          'login_required',
+          `the answer was lost (${verdict.code}), and this server must not be asked twice`,
+          null,
+        );
+      }
       return become(
         'uncertain',
         `the server was asked, but its answer was lost (${verdict.code})`,

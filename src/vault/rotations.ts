@@ -47,6 +47,15 @@ export function* closeRotation(rotation: Rotation, outcome: string, now: number)
   );
 }
 
+/** Whether this generation's refresh token was presented and the answer never came. */
+export function* hasUnanswered(connectionId: string, generation: number): Steps<boolean> {
+  const row = yield* first(
+    'SELECT attempt FROM rotations WHERE connection_id = ? AND generation = ? AND finished_at IS NULL',
+    ...[connectionId, generation],
+  );
+  return row !== undefined;
+}
+
 /** What earlier presentations of the same refresh token met with. */
 export function* historyOf({ connectionId, generation, attempt }: Rotation): Steps<PresentationHistory> {
   const row = yield* first<{ unanswered: number | null; first_invalid_grant_at: number | null }>(

@@ -1,4 +1,5 @@
 /** Servers: the protected upstreams we connect to. No secrets here. */
+import type { RecoveryPolicy } from '../core/recovery.ts';
 import { first, query, type Steps } from './database.ts';
 
 export interface Server {
@@ -7,7 +8,14 @@ export interface Server {
   kind: 'oauth';
   /** RFC 8707 resource exactly as the server's metadata spells it. */
   resource: string;
+  /** What to do when the answer to a refresh was lost. */
+  recovery: RecoveryPolicy;
   createdAt: number;
+}
+
+/** The column `settings`: what differs from the default. */
+interface ServerSettings {
+  recovery?: RecoveryPolicy;
 }
 
 interface ServerRow {
@@ -15,10 +23,11 @@ interface ServerRow {
   url: string;
   kind: 'oauth';
   resource: string;
+  settings: string;
   created_at: number;
 }
 
-const COLUMNS = 'name, url, kind, resource, created_at';
+const COLUMNS = 'name, url, kind, resource, settings, created_at';
 
 /** The server of this name. */
 export function* findServer(name: string): Steps<Server | undefined> {
@@ -35,13 +44,21 @@ export function* findServersByUrl(url: string): Steps<Server[]> {
   return rows.map(toServer);
 }
 
-/** Inserts the server, or updates what a new login learned about it. The URL of a name never changes. */
-export function* saveServer(server: Server): Steps<void> {
+/**
+ * Inserts the server, or updates what a new login learned about it. The URL of a name never changes, and settings
+ * stay unless new ones are given.
+ */
+export function* saveServer({
+  recovery,
+  ...server
+}: Omit<Server, 'recovery'> & Partial<Server>): Steps<void> {
+  const settings: ServerSettings = recovery === undefined ? {} : { recovery };
   yield* query(
     `INSERT INTO servers (name, transport, url, kind, resource, settings, tool_policy, created_at)
-     VALUES (?, 'http', ?, ?, ?, '{}', '{}', ?)
-     ON CONFLICT (name) DO UPDATE SET resource = excluded.resource`,
-    ...[server.name, server.url, server.kind, server.resource, server.createdAt],
+     VALUES (?, 'http', ?, ?, ?, ?, '{}', ?)
+     ON CONFLICT (name) DO UPDATE SET resource = excluded.resource,
+       settings = CASE WHEN excluded.settings = '{}' THEN servers.settings ELSE excluded.settings END`,
+    ...[server.name, server.url, server.kind, server.resource, JSON.stringify(settings), server.createdAt],
   );
 }
 
@@ -54,5 +71,13 @@ export function* deleteUnusedServer(name: string): Steps<void> {
 }
 
 function toServer(row: ServerRow): Server {
-  return { name: row.name, url: row.url, kind: row.kind, resource: row.resource, createdAt: row.created_at };
+  const { recovery = 'retry' } = JSON.parse(row.settings) as ServerSettings;
+  return {
+    name: row.name,
+    url: row.url,
+    kind: row.kind,
+    resource: row.resource,
+    recovery,
+    createdAt: row.created_at,
+  };
 }

@@ -6,6 +6,7 @@ import {
   stateAfterRefusal,
 } from '../../src/core/after-refusal.ts';
 import type { ConnectionState } from '../../src/core/connection.ts';
+import type { RecoveryPolicy } from '../../src/core/recovery.ts';
 import { fakeConnection, NOW } from '../support/connection.ts';
 
 const FRESH: PresentationHistory = { unanswered: 0, firstInvalidGrantAt: null };
@@ -15,8 +16,13 @@ const notProcessed: Refusal = { verdict: 'not_processed', code: 'http_503', retr
 const unknown: Refusal = { verdict: 'unknown', code: 'timeout', retryAfterSeconds: undefined };
 const final: Refusal = { verdict: 'final', code: 'invalid_grant' };
 
-function refuse(verdict: Refusal, history = FRESH, connection = fakeConnection()) {
-  return stateAfterRefusal(connection, verdict, history, NOW, NO_JITTER);
+function refuse(
+  verdict: Refusal,
+  history = FRESH,
+  connection = fakeConnection(),
+  recovery: RecoveryPolicy = 'retry',
+) {
+  return stateAfterRefusal(connection, verdict, { history, recovery, now: NOW, jitter: NO_JITTER });
 }
 
 describe('a connection whose refresh failed', () => {
@@ -82,4 +88,28 @@ describe('a connection whose refresh token was called invalid', () => {
       nextAttemptAt: null,
     });
   });
+});
+
+describe('a connection whose answer was lost', () => {
+  it('is asked again soon at a server that may have replaced the token', () => {
+    expect(refuse(unknown)).toMatchObject({ state: 'uncertain', nextAttemptAt: NOW + 5_000 });
+  });
+
+  it('is only degraded at a server that never replaces tokens', () => {
+    const state = refuse(unknown, FRESH, fakeConnection(), 'reuse-safe');
+    expect(state).toMatchObject({ state: 'degraded', nextAttemptAt: NOW + 5_000 });
+  });
+
+  it('must be signed in again at a server that takes a second presentation for theft', () => {
+    const state = refuse(unknown, FRESH, fakeConnection(), 'needs-login');
+    expect(state).toMatchObject({ state: 'login_required', code: 'timeout', nextAttemptAt: null });
+  });
+
+  it.each(['reuse-safe', 'needs-login'] as const)(
+    'by %s: what provably was not sent is asked again',
+    (recovery) => {
+      const state = refuse(notProcessed, FRESH, fakeConnection(), recovery);
+      expect(state).toMatchObject({ state: 'degraded', nextAttemptAt: NOW + 5_000 });
+    },
+  );
 });

@@ -12,7 +12,13 @@ import {
 import { deleteConnection } from '../../src/vault/connections.ts';
 import { query } from '../../src/vault/database.ts';
 import { insertLogin } from '../../src/vault/logins.ts';
-import { deleteUnusedServer, findServer, findServersByUrl, saveServer } from '../../src/vault/servers.ts';
+import {
+  deleteUnusedServer,
+  findServer,
+  findServersByUrl,
+  type Server,
+  saveServer,
+} from '../../src/vault/servers.ts';
 import { fakeClient, openTestVault, storeConnection, type TestVault } from '../support/vault.ts';
 
 let test: TestVault;
@@ -125,14 +131,14 @@ describe('a server', () => {
     resource: 'https://mcp.example.com',
     createdAt: 1,
   };
-  const save = (changes: Partial<typeof server> = {}) =>
+  const save = (changes: Partial<Server> = {}) =>
     test.vault.transaction(() => saveServer({ ...server, ...changes }));
   const find = () => test.vault.run(() => findServer('coda'));
 
   it('is found by name and by URL, its resource to the letter', async () => {
     await save();
     await save({ name: 'second', createdAt: 2 });
-    expect(await find()).toEqual(server);
+    expect(await find()).toEqual({ ...server, recovery: 'retry' });
     const names = (await test.vault.run(() => findServersByUrl(server.url))).map(({ name }) => name);
     expect(names).toEqual(['coda', 'second']);
   });
@@ -140,7 +146,15 @@ describe('a server', () => {
   it('learns a new resource from a new login, never another URL', async () => {
     await save();
     await save({ resource: 'https://mcp.example.com/', url: 'https://evil.example.com', createdAt: 9 });
-    expect(await find()).toEqual({ ...server, resource: 'https://mcp.example.com/' });
+    expect(await find()).toEqual({ ...server, resource: 'https://mcp.example.com/', recovery: 'retry' });
+  });
+
+  it('keeps its recovery policy until a login names another', async () => {
+    await save({ recovery: 'needs-login' });
+    await save();
+    expect(await find()).toMatchObject({ recovery: 'needs-login' });
+    await save({ recovery: 'retry' });
+    expect(await find()).toMatchObject({ recovery: 'retry' });
   });
 
   it('is forgotten once no connection uses it', async () => {

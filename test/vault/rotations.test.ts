@@ -110,9 +110,7 @@ describe('the history of a refresh token', () => {
       const next: NewState = stateAfterRefusal(
         stored,
         { verdict: 'final', code: 'invalid_grant' },
-        found,
-        now,
-        0,
+        { history: found, recovery: 'retry', now, jitter: 0 },
       );
       states.push(next.state);
       await close(rotation, 'invalid_grant', now);

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import type { ConnectedEvent, LoginEvent } from '../../broker/login.ts';
 import { AUTH_METHODS, type AuthMethod } from '../../core/auth-methods.ts';
+import { RECOVERY_POLICIES, type RecoveryPolicy } from '../../core/recovery.ts';
 import { collectScopes, durationMs, port, readSecretFile } from '../arguments.ts';
 import { asOperator, openSession } from '../session.ts';
 import { onStop } from '../signals.ts';
@@ -16,6 +17,7 @@ interface LoginOptions {
   clientId?: string;
   clientSecretFile?: string;
   authMethod?: AuthMethod;
+  recovery?: RecoveryPolicy;
   timeout?: number;
   json?: boolean;
 }
@@ -37,6 +39,11 @@ export function loginCommand(): Command {
     .option('--client-id <id>', 'OAuth client to use where the server registers none by itself')
     .option('--client-secret-file <file>', 'its secret; - for stdin')
     .addOption(new Option('--auth-method <method>', 'how the client authenticates').choices(AUTH_METHODS))
+    .addOption(
+      new Option('--recovery <policy>', 'when the answer to a refresh was lost (default: retry)').choices(
+        RECOVERY_POLICIES,
+      ),
+    )
     .option('--timeout <duration>', 'how long to wait for the sign-in, such as 5m (default: 15m)', durationMs)
     .option('--json', 'one JSON object a line for each event')
     .addHelpText('after', EXAMPLES)
@@ -66,6 +73,7 @@ async function run(target: string, options: LoginOptions, command: Command): Pro
         {
           ...{ target, name, account, callbackPort, clientId, clientSecret, authMethod },
           scopes: options.scope ?? [],
+          recovery: options.recovery,
           timeoutMs: options.timeout,
         },
         {

@@ -51,6 +51,7 @@ function lines(view: ConnectionView): [string, string | undefined][] {
     ['client id', view.client_id && `${told(view.client_id)} (${view.client_source})`],
     ['client secret', view.client_secret_expires_at && `ends ${when(view.client_secret_expires_at)}`],
     ['redirect uri', told(view.redirect_uri)],
+    ['recovery', view.recovery && `${view.recovery} when the answer to a refresh was lost`],
     ['created', view.created_at],
   ];
 }
