@@ -5,7 +5,7 @@
  * word that somebody else encrypts.
  */
 import { once } from 'node:events';
-import { chmodSync, existsSync, lstatSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, lstatSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, connect, isIP } from 'node:net';
@@ -16,6 +16,8 @@ export type ListenAddress = { kind: 'tcp'; host: string; port: number } | { kind
 export interface ListenOptions {
   /** Octal mode of Unix sockets. Default 0600. */
   socketMode: number;
+  /** Group of Unix sockets, by name or number. Undefined: that of the process. */
+  socketGroup?: string | undefined;
   tls: { cert: string; key: string } | undefined;
   insecureListen: boolean;
 }
@@ -87,8 +89,23 @@ export async function listen(
   } finally {
     if (umask !== undefined) process.umask(umask);
   }
+  try {
+    return serve(address, options, server, handlerFor);
+  } catch (error) {
+    server.close();
+    throw error;
+  }
+}
+
+/** Makes the listening server answer, and says where it is. */
+function serve(
+  address: ListenAddress,
+  options: ListenOptions,
+  server: Server,
+  handlerFor: (port: number | undefined) => RequestListener,
+): Listener {
   if (address.kind === 'unix') {
-    chmodSync(address.path, options.socketMode);
+    openToGroup(address.path, options);
     server.on('request', handlerFor(undefined));
     return { url: `unix:${address.path}`, port: undefined, server };
   }
@@ -96,6 +113,35 @@ export async function listen(
   server.on('request', handlerFor(port));
   const host = isIP(address.host) === 6 ? `[${address.host}]` : address.host;
   return { url: `${options.tls ? 'https' : 'http'}://${host}:${port}`, port, server };
+}
+
+/** The group first: a mode that lets the group in must never meet the wrong group. */
+function openToGroup(path: string, { socketMode, socketGroup }: ListenOptions): void {
+  try {
+    if (socketGroup !== undefined) chownSync(path, process.getuid?.() ?? 0, groupId(socketGroup));
+    chmodSync(path, socketMode);
+  } catch (error) {
+    if (error instanceof BrokerError) throw error;
+    throw new BrokerError(
+      'usage',
+      `${path} cannot be given to the group ${socketGroup} (${systemCode(error)})`,
+      {
+        hint: 'the user of the daemon must be a member of that group',
+        cause: error,
+      },
+    );
+  }
+}
+
+function groupId(group: string): number {
+  if (/^\d+$/.test(group)) return Number(group);
+  const line = readFileSync('/etc/group', 'utf8')
+    .split('\n')
+    .find((each) => each.startsWith(`${group}:`));
+  if (line) return Number(line.split(':')[2]);
+  throw new BrokerError('usage', `there is no group ${group} on this machine`, {
+    hint: 'check --socket-group',
+  });
 }
 
 /** Removes a socket nobody answers on. One that is in use is left alone, and so is any other file. */

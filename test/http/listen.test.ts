@@ -148,6 +148,18 @@ describe('a Unix socket', () => {
     expect(mode(socketPath())).toBe('660');
   });
 
+  it('is given to a group, by number or by name, before its mode lets that group in', async () => {
+    const gid = process.getgid?.() ?? 0;
+    await start({ ...unix(), socketMode: 0o660, socketGroup: String(gid) });
+    expect(lstatSync(socketPath())).toMatchObject({ gid });
+    expect(mode(socketPath())).toBe('660');
+  });
+
+  it('is refused for a group that is not there, and nothing is left listening', async () => {
+    await expect(start({ ...unix(), socketGroup: 'no-such-group' })).rejects.toMatchObject({ code: 'usage' });
+    expect(existsSync(socketPath())).toBe(false);
+  });
+
   it('stands beside a TCP listener', async () => {
     const { urls } = await start({ addresses: [LOCAL, ...unix().addresses] });
     expect((await call(`${urls[0]}/healthz`)).status).toBe(200);

@@ -14,6 +14,7 @@ interface ServeOptions {
   allowedHost?: string[];
   allowedOrigin?: string[];
   socketMode?: number;
+  socketGroup?: string;
   tlsCert?: string;
   tlsKey?: string;
   insecureListen?: boolean;
@@ -28,6 +29,7 @@ export function serveCommand(): Command {
     .option('--allowed-host <host>', 'further Host header to answer to (repeatable)', collect)
     .option('--allowed-origin <origin>', 'web origin that may call (repeatable; default: none)', collect)
     .option('--socket-mode <mode>', 'mode of Unix sockets (default: 0600)', fileMode)
+    .option('--socket-group <group>', 'group of Unix sockets, for agents under other users')
     .option('--tls-cert <file>', 'certificate, PEM')
     .option('--tls-key <file>', 'its key, PEM')
     .option('--insecure-listen', 'allow other addresses than loopback without TLS')
@@ -56,6 +58,7 @@ async function run(options: ServeOptions, command: Command): Promise<void> {
       allowedHosts: options.allowedHost ?? [],
       allowedOrigins: options.allowedOrigin ?? [],
       socketMode: options.socketMode ?? 0o600,
+      socketGroup: options.socketGroup,
       tls: readTls(options),
       insecureListen: options.insecureListen ?? false,
     },
