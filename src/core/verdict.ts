@@ -36,6 +36,9 @@ export type Verdict =
 /** An error code we do not know is told as it is, if it looks like one. */
 const PLAIN_CODE = /^[A-Za-z0-9_.-]{1,64}$/;
 
+/** OAuth's own words for the same (RFC 6749 §4.1.2.1). */
+const TEMPORARY_ERRORS = new Set(['server_error', 'temporarily_unavailable']);
+
 /** Statuses that mean "try later, I did nothing". */
 const NOT_PROCESSED_STATUSES = new Set([408, 425, 429, 503]);
 
@@ -54,16 +57,19 @@ export function judgeRefresh(answer: RefreshAnswer): Verdict {
 function judgeAnswer(answer: Extract<RefreshAnswer, { kind: 'answer' }>): Verdict {
   const { status, body, retryAfterSeconds } = answer;
   const error = typeof body?.error === 'string' ? body.error : undefined;
-  // Some servers report failures inside a 200, so the error is looked at before the token.
-  if (error !== undefined && (status < 300 || status >= 400)) {
-    const verdict = judgeOAuthError(error, status, retryAfterSeconds);
-    if (verdict) return verdict;
-  }
+  // A pair that was answered is never discarded, whatever stands beside it.
   if (status >= 200 && status < 300 && typeof body?.access_token === 'string' && body.access_token !== '') {
     return { verdict: 'success' };
   }
-  if (NOT_PROCESSED_STATUSES.has(status)) {
-    return { verdict: 'not_processed', code: `http_${status}`, retryAfterSeconds };
+  // "Later" is said by the status, whatever error stands beside it, but for the one that is definite.
+  if (NOT_PROCESSED_STATUSES.has(status) && (error !== 'invalid_grant' || status >= 500)) {
+    const code = error !== undefined && TEMPORARY_ERRORS.has(error) ? error : `http_${status}`;
+    return { verdict: 'not_processed', code, retryAfterSeconds };
+  }
+  // Some servers report failures inside a 200.
+  if (error !== undefined && (status < 300 || status >= 400)) {
+    const verdict = judgeOAuthError(error, status, retryAfterSeconds);
+    if (verdict) return verdict;
   }
   return {
     verdict: 'unknown',
