@@ -1,0 +1,189 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { OPERATOR } from '../../src/broker/context.ts';
+import { FAULTS } from '../support/hostile-faults.ts';
+import type { Presentation } from '../support/hostile-token-endpoint.ts';
+import { type HostileWorld, startHostileWorld } from '../support/hostile-world.ts';
+import type { CallAnswer } from '../support/http-call.ts';
+import { auditTrail, type ConnectionRow, connectionRow, journal, rowsOf } from '../support/vault-file.ts';
+import { type AgentAnswer, FAULT_ROWS, type FaultRow } from './fault-matrix.ts';
+
+const HOUR_MS = 3_600_000;
+/** When the access token is asked for: too short to be handed out without a refresh, yet alive. */
+const LEFT_MS = 1000;
+/** No refresh token is shown again sooner, whatever happened. */
+const LEAST_PAUSE_MS = 5000;
+
+let world: HostileWorld;
+
+afterEach(() => world.close());
+
+interface Secrets extends ConnectionRow {
+  secrets: string;
+  access_expires_at: number | null;
+}
+
+const stored = () => connectionRow(world.vaultPath) as Secrets;
+const shown = () => world.hostile.presentations;
+
+function told({ status, json }: CallAnswer): AgentAnswer {
+  if (status === 200) return json.warnings === undefined ? '200' : '200 with a warning';
+  return `${status} ${json.code}` as AgentAnswer;
+}
+
+/** The request that meets the fault. Where the server would keep it waiting, its deadline passes. */
+async function askUnderFault({ fault }: FaultRow): Promise<CallAnswer> {
+  await world.fault(fault);
+  const asked = world.askToken();
+  const { kind } = FAULTS[fault].act;
+  if (kind === 'hold' || kind === 'drip') {
+    await world.hostile.untilHeld();
+    world.expireDeadlines();
+  }
+  return asked;
+}
+
+/** What holds at every moment, whatever went wrong. */
+async function expectNothingLost(): Promise<void> {
+  const newest = world.hostile.delivered.at(-1) ?? '';
+  if (world.hostile.isAlive(newest)) expect(await world.heldRefreshToken()).toBe(newest);
+  expect(rowsOf(world.vaultPath, 'SELECT * FROM clients')).not.toHaveLength(0);
+  const refreshes = auditTrail(world.vaultPath).filter(({ action }) => action === 'refresh');
+  expect(refreshes).toHaveLength(journal(world.vaultPath).length);
+  expectPolite();
+}
+
+/** Nothing is shown twice but after a fault, and then with a pause. */
+function expectPolite(): void {
+  const seen = new Map<string, Presentation>();
+  for (const each of shown()) {
+    const before = seen.get(each.fingerprint);
+    if (before) {
+      expect(before.faulted).toBeDefined();
+      expect(each.at - before.at).toBeGreaterThanOrEqual(LEAST_PAUSE_MS);
+    }
+    seen.set(each.fingerprint, each);
+  }
+}
+
+describe('a refresh that meets', () => {
+  it.each(FAULT_ROWS.filter(({ verdict }) => verdict === 'success'))('$name', async (row) => {
+    world = await startHostileWorld();
+    world.clock.jump(HOUR_MS - LEFT_MS);
+    expect(told(await askUnderFault(row))).toBe(row.alive);
+    expect(stored()).toMatchObject({ state: row.state, generation: 2 });
+    expect(stored().code ?? '').toMatch(row.code ?? /^$/);
+    expect(journal(world.vaultPath)).toMatchObject([{ generation: 1, attempt: 1, outcome: 'success' }]);
+    await expectNothingLost();
+
+    world.clock.jump(2 * LEFT_MS);
+    expect(told(await world.askToken())).toBe(row.expired);
+    expect(shown()).toHaveLength(1);
+
+    await world.fault(undefined);
+    world.clock.jump(LEAST_PAUSE_MS);
+    await world.broker.refresh(OPERATOR, 'demo').catch(() => undefined);
+    expect(stored()).toMatchObject({ generation: 3, state: 'ok' });
+    expect(told(await world.askToken())).toBe('200');
+    expect(shown()).toHaveLength(row.presentations);
+    await expectNothingLost();
+  });
+
+  it.each(FAULT_ROWS.filter(({ verdict }) => verdict !== 'success'))('$name', async (row) => {
+    world = await startHostileWorld({ graceMs: row.graceMs ?? 0 });
+    world.clock.jump(HOUR_MS - LEFT_MS);
+    const { secrets } = stored();
+    expect(told(await askUnderFault(row))).toBe(row.alive);
+    expect(stored()).toMatchObject({ state: row.state, generation: 1, failures: 1, secrets });
+    expect(stored().code ?? '').toMatch(row.code ?? /^$/);
+    const outcome = row.verdict === 'unknown' ? null : stored().code;
+    expect(journal(world.vaultPath)).toMatchObject([{ generation: 1, attempt: 1, outcome }]);
+    expectNextAttempt(row);
+    await expectNothingLost();
+
+    world.clock.jump(2 * LEFT_MS);
+    const before = shown().length;
+    expect(told(await world.askToken())).toBe(row.expired);
+    expect(shown(), 'shown before its time').toHaveLength(before);
+
+    if (row.ending === 'waits for a login') {
+      expect(shown()).toHaveLength(row.presentations);
+      await expectOnlyLoginHelps(row.expired);
+    } else await expectEnding(row, secrets);
+  });
+});
+
+function expectNextAttempt({ nextAttemptSeconds }: FaultRow): void {
+  const { next_attempt_at } = stored();
+  if (nextAttemptSeconds === undefined) {
+    expect(next_attempt_at).toBeNull();
+    return;
+  }
+  const seconds = ((next_attempt_at ?? 0) - world.clock.now()) / 1000;
+  // Jitter and `Retry-After` are rounded to seconds.
+  expect(seconds).toBeGreaterThanOrEqual(nextAttemptSeconds[0] - 1);
+  expect(seconds).toBeLessThanOrEqual(nextAttemptSeconds[1] + 1);
+}
+
+/** Moves to the planned attempt; a moment earlier nothing is shown. */
+async function reachNextAttempt(): Promise<void> {
+  const before = shown().length;
+  world.clock.jump((stored().next_attempt_at ?? 0) - world.clock.now() - 1);
+  await world.askToken();
+  expect(shown(), 'shown before its time').toHaveLength(before);
+  world.clock.jump(1);
+}
+
+async function expectEnding(row: FaultRow, secrets: string): Promise<void> {
+  await climbLadder(row.lastsMs ?? 0, secrets);
+  if (row.lastsMs !== Number.POSITIVE_INFINITY) {
+    await world.fault(undefined);
+    await reachNextAttempt();
+  }
+  const answer = told(await world.askToken());
+  expect(shown().length).toBeLessThanOrEqual(row.presentations);
+  expect(shown().length).toBeGreaterThanOrEqual(row.lastsMs === undefined ? row.presentations : 2);
+  if (row.ending === 'recovers') {
+    expect(answer).toBe('200');
+    await expectRecovered();
+  } else {
+    expect(answer).toBe('409 login_required');
+    expect(stored()).toMatchObject({ state: 'login_required', generation: 1, secrets });
+    await expectOnlyLoginHelps('409 login_required');
+  }
+}
+
+/** Every planned attempt fails for so long, and takes nothing away. */
+async function climbLadder(lastsMs: number, secrets: string): Promise<void> {
+  const until = world.clock.now() + lastsMs;
+  while ((stored().next_attempt_at ?? until) < until) {
+    await reachNextAttempt();
+    await world.askToken();
+    expect(stored()).toMatchObject({ generation: 1, secrets });
+    await expectNothingLost();
+  }
+}
+
+/** All is well again, and the refresh after it too. */
+async function expectRecovered(): Promise<void> {
+  expect(stored()).toMatchObject({ state: 'ok', generation: 2, failures: 0, next_attempt_at: null });
+  expect(journal(world.vaultPath).filter(({ finished_at }) => finished_at === null)).toEqual([]);
+  await expectNothingLost();
+  world.clock.jump(HOUR_MS);
+  expect(told(await world.askToken())).toBe('200');
+  expect(stored()).toMatchObject({ state: 'ok', generation: 3 });
+  expect(world.hostile.family().revoked).toBe(false);
+  await expectNothingLost();
+}
+
+/** A day later nothing has been shown again, and a person mends it. */
+async function expectOnlyLoginHelps(answer: AgentAnswer): Promise<void> {
+  const count = shown().length;
+  world.clock.jump(24 * HOUR_MS);
+  expect(told(await world.askToken())).toBe(answer);
+  expect(shown()).toHaveLength(count);
+  await expectNothingLost();
+  await world.fault(undefined);
+  await world.signIn();
+  expect(told(await world.askToken())).toBe('200');
+  expect(stored()).toMatchObject({ state: 'ok', generation: 2 });
+}

@@ -1,0 +1,130 @@
+/** Real processes on one vault, with what a test does to them from outside: kill them at a step, reach into the file. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { openBroker } from '../../src/broker/index.ts';
+import { readSettings } from '../../src/config.ts';
+import type { RecoveryPolicy } from '../../src/core/recovery.ts';
+import { createLog } from '../../src/log.ts';
+import type { Step } from '../../src/steps.ts';
+import type { BrokerProcess } from './broker-process.ts';
+import { type CallAnswer, call } from './http-call.ts';
+import { type Journey, startJourney } from './journey.ts';
+import { signIn } from './sign-in.ts';
+import { rowsOf } from './vault-file.ts';
+
+/** A child that writes down its steps. */
+export interface TracedProcess {
+  process: BrokerProcess;
+  /** The steps it has reached so far. */
+  steps(): Step[];
+}
+
+/** Where a child is to be killed. */
+export interface StopAt {
+  step: Step;
+  /** Which time it comes there. Default 1. */
+  occurrence?: number;
+}
+
+export interface RunningDaemon extends TracedProcess {
+  /** An agent asks for the token of `demo`, or for `path`. Rejects when the daemon dies meanwhile. */
+  ask(path?: string): Promise<CallAnswer>;
+}
+
+/** A lease that has not been given back. */
+export interface HeldLease {
+  name: string;
+  expires_at: number;
+}
+
+export interface ProcessWorld extends Journey {
+  /** Starts a command that is killed at `stopAt`; without it, only its steps are written down. */
+  trace(args: string[], stopAt?: StopAt): TracedProcess;
+  /** Starts a daemon on a port of its own. */
+  startDaemon(stopAt?: StopAt): Promise<RunningDaemon>;
+  heldLeases(): HeldLease[];
+  /** Makes all leases as old as if nobody had held them for long, so that a test need not wait for their end. */
+  endLeases(): void;
+  /** Makes the access token of `demo` as old as if it had ended a second ago. */
+  expireAccessToken(): void;
+}
+
+const PRELOAD = new URL('stop-at-step.ts', import.meta.url).href;
+
+/** A process that writes at this moment is waited for. */
+const BUSY_TIMEOUT_MS = 5_000;
+
+export interface ProcessWorldOptions {
+  /** Default true: `demo` is connected as alice, and the agent `bot` may use it. */
+  isSignedIn?: boolean;
+  /** Chosen at that login. */
+  recovery?: RecoveryPolicy;
+}
+
+/** Starts the servers, and makes the vault when it is to be signed in. */
+export async function startProcessWorld({
+  isSignedIn = true,
+  recovery,
+}: ProcessWorldOptions = {}): Promise<ProcessWorld> {
+  const journey = await startJourney();
+  const agentKey = isSignedIn ? await prepare(journey, recovery) : '';
+  let traces = 0;
+
+  function trace(args: string[], stopAt?: StopAt): TracedProcess {
+    traces += 1;
+    const file = join(journey.home.path, `steps-${traces}`);
+    const process = journey.start(args, {
+      NODE_OPTIONS: `--import ${PRELOAD}`,
+      STEPS_FILE: file,
+      ...(stopAt && { STOP_AT_STEP: stopAt.step, STOP_AT_OCCURRENCE: String(stopAt.occurrence ?? 1) }),
+    });
+    const steps = () => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : []);
+    return { process, steps: () => steps() as Step[] };
+  }
+
+  function execute(sql: string, ...parameters: number[]): void {
+    const database = new DatabaseSync(journey.vaultPath, { timeout: BUSY_TIMEOUT_MS });
+    database.prepare(sql).run(...parameters);
+    database.close();
+  }
+
+  return {
+    ...journey,
+    trace,
+    async startDaemon(stopAt) {
+      const traced = trace(['serve', '--listen', '127.0.0.1:0'], stopAt);
+      const [, url = ''] = await traced.process.waitFor(/listening on (http:\S+)/, 'stderr');
+      const headers = { authorization: `Bearer ${agentKey}` };
+      return {
+        ...traced,
+        ask: (path = '/v1/connections/demo/token') => call(`${url}${path}`, { headers }),
+      };
+    },
+    heldLeases: () => rowsOf(journey.vaultPath, 'SELECT name, expires_at FROM leases WHERE expires_at > 0'),
+    endLeases: () => execute('UPDATE leases SET expires_at = 0'),
+    expireAccessToken() {
+      const now = Date.now();
+      execute(
+        'UPDATE connections SET received_at = received_at - 3600000, access_expires_at = ?',
+        now - 1_000,
+      );
+    },
+  };
+}
+
+/** Signs in and makes the agent, in this process: these are not what is tested. The key of the agent. */
+async function prepare(
+  { home, authorizationServer, mcp }: Journey,
+  recovery: RecoveryPolicy | undefined,
+): Promise<string> {
+  const settings = readSettings({ home: home.env.BROKER_HOME as string }, { ...home.env });
+  const broker = await openBroker({ settings, log: createLog('silent'), create: true });
+  try {
+    await signIn(broker, authorizationServer, mcp.url, { recovery });
+    const agent = { name: 'bot', allow: ['demo'], modes: ['token' as const], admin: false, expiresAt: null };
+    return (await broker.agents.add(agent)).key.reveal();
+  } finally {
+    await broker.close();
+  }
+}

@@ -1,0 +1,51 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+/** A running https server nobody should trust. */
+export interface SelfSignedServer {
+  /** The origin, without a trailing slash. */
+  url: string;
+  /** Requests that came in all the same. */
+  count(): number;
+  close(): Promise<void>;
+}
+
+/** Starts an https server on loopback with a certificate made by the `openssl` command for it alone. */
+export async function startSelfSignedServer(): Promise<SelfSignedServer> {
+  let count = 0;
+  const server = createServer(await makeCertificate(), (_request, response) => {
+    count += 1;
+    response.end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    count: () => count,
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+async function makeCertificate(): Promise<{ key: string; cert: string }> {
+  const directory = await mkdtemp(join(tmpdir(), 'certificate-'));
+  const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
+  try {
+    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+    const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];
+    await promisify(execFile)('openssl', [
+      ...['req', '-x509', ...curve, ...subject],
+      ...['-keyout', key, '-out', cert],
+    ]);
+    return { key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8') };
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
