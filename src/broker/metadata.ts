@@ -13,6 +13,8 @@ const LIFETIME_MS = 24 * 60 * 60_000;
 export interface MetadataSource {
   /** Looks the issuer up now, as a login does. Throws what `discoverServer` throws. */
   discover(issuer: string, signal?: AbortSignal): Promise<ServerMetadata>;
+  /** Makes the next `get` look it up again: what was remembered may be wrong. */
+  forget(issuer: string): Promise<void>;
   /** Cached, else looked up, else `saved`. Never throws. */
   get(issuer: string, saved: Record<string, unknown>): Promise<ServerMetadata>;
 }
@@ -26,6 +28,7 @@ export function createMetadataSource(cache: Cache, fetch: Fetch): MetadataSource
   }
   return {
     discover,
+    forget: (issuer) => cache.delete(issuer),
     async get(issuer, saved) {
       const cached = await cache.get<ServerMetadata>(issuer);
       return cached ?? (await discover(issuer).catch(() => saved as ServerMetadata));

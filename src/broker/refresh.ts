@@ -7,7 +7,7 @@
  * then the request. What becomes of the answer is in `refresh-outcome.ts`.
  */
 import type { Connection } from '../core/connection.ts';
-import { judgeRefresh } from '../core/verdict.ts';
+import { judgeRefresh, type RefreshAnswer } from '../core/verdict.ts';
 import { BrokerError } from '../errors.ts';
 import { clientAuth } from '../oauth/client-auth.ts';
 import { presentRefreshToken } from '../oauth/refresh.ts';
@@ -90,12 +90,19 @@ async function refreshOnce(parts: RefreshParts, flight: Flight, lease: Lease): P
   reached('refresh.answered');
   const verdict = judgeRefresh(answer);
   log.info({ connection: stored.name, generation: stored.generation, ...verdict }, 'refresh answered');
+  // Perhaps the server has moved: the next attempt looks for its token endpoint again.
+  if (isNotFound(answer)) await parts.metadata.forget(client.issuer);
   const presented = { stored, tokens, rotation, flight, recovery };
   if (verdict.verdict === 'success') return keepAnswer(parts, presented, answer);
   const outcome = await recordRefusal(parts, presented, verdict);
   if (outcome instanceof BrokerError) throw outcome;
   // The newer pair is dead for good, and an older one was kept for this moment.
   return refreshOnce(parts, { ...flight, seen: outcome }, lease);
+}
+
+/** Nobody there, or nothing there. */
+function isNotFound(answer: RefreshAnswer): boolean {
+  return answer.kind === 'not_sent' || (answer.kind === 'answer' && [404, 405, 410].includes(answer.status));
 }
 
 async function open(parts: RefreshParts, seen: Connection) {

@@ -74,7 +74,7 @@ function judgeAnswer(answer: Extract<RefreshAnswer, { kind: 'answer' }>): Verdic
   return {
     verdict: 'unknown',
     code:
-      status >= 400 && status < 500 && error !== undefined && PLAIN_CODE.test(error)
+      (status < 300 || (status >= 400 && status < 500)) && error !== undefined && PLAIN_CODE.test(error)
         ? error
         : body === undefined
           ? `http_${status}_not_json`
