@@ -96,7 +96,7 @@ const RE_LOGIN: Outcomes = {
   'login.saved': {
     ...{ ...OLD_LOGIN_STAYS, vault: 'new', isLeased: true },
     // A re-login never revokes: some servers would end the new login with the old one.
-    ...LOGIN_LOST,
+    leftAtServer: ['refresh token'],
     expectation:
       'the new login is served; the server keeps the replaced one until it ends, as after any re-login',
   },
