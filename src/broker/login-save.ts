@@ -1,5 +1,5 @@
 /**
- * Storing what a login brought. It takes the connection's lease, so that it cannot cross a refresh, and then
+ * Storing what a login brought. It holds the connection's lease, so that it cannot cross a refresh, and then
  * always wins: a refresh answered later finds the generation moved and becomes the spare.
  */
 import { randomUUID } from 'node:crypto';
@@ -11,7 +11,6 @@ import { findConnection, insertConnection, replaceTokenSet, sealTokenSet } from 
 import { closeOlderRotations } from '../vault/rotations.ts';
 import { saveServer } from '../vault/servers.ts';
 import type { Context } from './context.ts';
-import { leaseOf, withLease } from './lease.ts';
 import type { LoginTarget } from './login-target.ts';
 import { saveUntilDone } from './save.ts';
 
@@ -25,17 +24,18 @@ export interface FinishedLogin {
   recovery: RecoveryPolicy | undefined;
 }
 
-/** Makes the connection, or puts the new token set in place of the old one. Throws `save_failed`. */
-export function saveLogin(context: Context, finished: FinishedLogin): Promise<void> {
+/**
+ * Makes the connection, or puts the new token set in place of the old one. To be called under the connection's
+ * lease. Throws `save_failed`.
+ */
+export async function saveLogin(context: Context, finished: FinishedLogin): Promise<void> {
   const { target, tokens } = finished;
   const name = target.connection;
-  return withLease(context, leaseOf(name), async () => {
-    const existing = await context.vault.run(() => findConnection(name));
-    const connectionId = existing?.id ?? randomUUID();
-    const pair = { connectionId, connection: name, from: existing?.generation ?? 0, tokens };
-    await saveUntilDone(context, pair, () => saveOnce(context, finished, connectionId));
-    reached('login.saved');
-  });
+  const existing = await context.vault.run(() => findConnection(name));
+  const connectionId = existing?.id ?? randomUUID();
+  const pair = { connectionId, connection: name, from: existing?.generation ?? 0, tokens };
+  await saveUntilDone(context, pair, () => saveOnce(context, finished, connectionId));
+  reached('login.saved');
 }
 
 async function saveOnce({ vault, clock }: Context, finished: FinishedLogin, newId: string): Promise<void> {

@@ -21,6 +21,7 @@ import type { Client } from '../vault/clients.ts';
 import { findConnection } from '../vault/connections.ts';
 import { consumeLogin, deleteLogin, insertLogin } from '../vault/logins.ts';
 import { actorOf, type Context, OPERATOR } from './context.ts';
+import { leaseOf, withLease } from './lease.ts';
 import { awaitAnswer, failurePage, interrupted, type LoginAnswer } from './login-answer.ts';
 import { type ClientWishes, prepareClient } from './login-client.ts';
 import { saveLogin } from './login-save.ts';
@@ -122,7 +123,10 @@ export async function login(
         loginId,
         recovery: request.recovery,
       };
-      const connected = await showing(answer, () => finish(context, finished, answer));
+      // The lease comes before the code is spent: what waiting for it could cost must not exist yet.
+      const end = () =>
+        withLease(context, leaseOf(target.connection), () => finish(context, finished, answer));
+      const connected = await showing(answer, end);
       hooks.onEvent(connected);
       return connected;
     } finally {
@@ -184,7 +188,7 @@ interface Finished {
   recovery: RecoveryPolicy | undefined;
 }
 
-/** Redeems the code and saves what it brought. */
+/** Redeems the code and saves what it brought, under the connection's lease. */
 async function finish(
   context: Context,
   finished: Finished,

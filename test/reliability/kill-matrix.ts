@@ -54,19 +54,19 @@ const NOTHING_SAVED: Outcome = {
 };
 
 /** The code was redeemed, and what it brought died with the process. */
-const LOGIN_LOST = { leftAtServer: ['refresh token'] } as const;
+const LOGIN_LOST = { leftAtServer: ['refresh token'], isLeased: true } as const;
 
 const FIRST_LOGIN: Outcomes = {
   'login.client-saved': NOTHING_SAVED,
   'login.remembered': NOTHING_SAVED,
   'login.answered': NOTHING_SAVED,
-  'login.consumed': NOTHING_SAVED,
+  'login.consumed': { ...NOTHING_SAVED, isLeased: true },
   'login.redeemed': {
     ...{ ...NOTHING_SAVED, ...LOGIN_LOST },
     expectation: 'the new tokens died with the process: sign in again',
   },
   'login.sealed': {
-    ...{ ...NOTHING_SAVED, ...LOGIN_LOST, isLeased: true },
+    ...{ ...NOTHING_SAVED, ...LOGIN_LOST },
     expectation: 'the new tokens died with the process: sign in again',
   },
   'login.saved': {
@@ -84,13 +84,13 @@ const RE_LOGIN: Outcomes = {
   'login.client-saved': OLD_LOGIN_STAYS,
   'login.remembered': OLD_LOGIN_STAYS,
   'login.answered': OLD_LOGIN_STAYS,
-  'login.consumed': OLD_LOGIN_STAYS,
+  'login.consumed': { ...OLD_LOGIN_STAYS, isLeased: true },
   'login.redeemed': {
     ...{ ...OLD_LOGIN_STAYS, ...LOGIN_LOST },
     expectation: 'the new tokens died with the process; the old login is served and can be refreshed',
   },
   'login.sealed': {
-    ...{ ...OLD_LOGIN_STAYS, ...LOGIN_LOST, isLeased: true },
+    ...{ ...OLD_LOGIN_STAYS, ...LOGIN_LOST },
     expectation: 'the new tokens died with the process; the old login is served and can be refreshed',
   },
   'login.saved': {

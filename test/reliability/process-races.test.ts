@@ -148,15 +148,17 @@ describe('while the refresh of another process is not answered yet', () => {
     expect(journal(world.vaultPath)).toMatchObject([{ attempt: 1, outcome: 'success' }]);
   });
 
-  it('a login waits with its save, wins, and the server keeps accepting it', async () => {
+  it('a login waits with its code, wins, and the server keeps accepting it', async () => {
     const other = world.trace(['refresh', 'demo']);
     await gate.arrived;
-    const login = await world.beginLogin();
+    const login = world.trace(['login', world.mcp.url, '--no-browser', '--json', '--name', 'demo']);
+    const [line = ''] = await login.process.waitFor(/^\{"event":"authorization_url".*$/m);
     const page = world.authorizationServer
-      .approve(login.authorizationUrl)
+      .approve((JSON.parse(line) as { url: string }).url)
       .then((redirect) => fetch(redirect));
-    // The code is redeemed at the server: from here on the login waits for the lease.
-    await expect.poll(() => ledger().length).toBe(2);
+    // The person is back, and the login waits for the lease with its code unspent.
+    await expect.poll(() => login.steps()).toContain('login.answered');
+    expect(ledger()).toHaveLength(1);
     expect(connectionRow(world.vaultPath)).toMatchObject({ generation: 1 });
 
     gate.open();
