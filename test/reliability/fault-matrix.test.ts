@@ -65,8 +65,16 @@ function expectPolite(): void {
   }
 }
 
+/** The rows that are picked, each with a title that says what is expected. */
+function titled(isPicked: (row: FaultRow) => boolean): (readonly [string, FaultRow])[] {
+  return FAULT_ROWS.filter(isPicked).map((row) => {
+    const left = row.state === 'ok' ? 'all is well' : row.state;
+    return [`${row.name}: ${row.verdict.replaceAll('_', ' ')}, ${left}, then ${row.ending}`, row] as const;
+  });
+}
+
 describe('a refresh that meets', () => {
-  it.each(FAULT_ROWS.filter(({ verdict }) => verdict === 'success'))('$name', async (row) => {
+  it.each(titled(({ verdict }) => verdict === 'success'))('%s', async (_, row) => {
     world = await startHostileWorld();
     world.clock.jump(HOUR_MS - LEFT_MS);
     expect(told(await askUnderFault(row))).toBe(row.alive);
@@ -88,7 +96,7 @@ describe('a refresh that meets', () => {
     await expectNothingLost();
   });
 
-  it.each(FAULT_ROWS.filter(({ verdict }) => verdict !== 'success'))('$name', async (row) => {
+  it.each(titled(({ verdict }) => verdict !== 'success'))('%s', async (_, row) => {
     world = await startHostileWorld({ graceMs: row.graceMs ?? 0 });
     world.clock.jump(HOUR_MS - LEFT_MS);
     const { secrets } = stored();

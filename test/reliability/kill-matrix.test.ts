@@ -198,7 +198,7 @@ function stepsUpTo(last: Step): Step[] {
 describe('a process that is killed', () => {
   afterEach(() => world.close());
 
-  it.each(KILL_ROWS)('$name', async (row) => {
+  it.each(KILL_ROWS.map((row) => [`${row.name}: ${row.expectation}`, row] as const))('%s', async (_, row) => {
     const before = await start(row);
     const killed = await die(row);
     expect(await killed.process.exited).toBeNull();
