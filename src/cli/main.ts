@@ -24,6 +24,8 @@ export async function main(argv: string[]): Promise<void> {
     // `broker list | head`: who no longer reads wants no complaint. What is still going on is stopped in order.
     if (!process.emit('SIGTERM', 'SIGTERM')) process.exit(0);
   });
+  // Nobody listens to words any more: that is no reason to fail.
+  process.stderr.on('error', () => {});
   // Node's own printing of a crash would show causes too, which may hold tokens.
   process.on('uncaughtException', (error) => {
     say(internalError(error));

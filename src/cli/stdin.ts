@@ -13,6 +13,8 @@ export interface PastedLines {
  */
 export function pastedLines(wanted: boolean): PastedLines | undefined {
   if (!wanted && !process.stdin.isTTY) return undefined;
+  // A stdin that breaks is one that has ended: the login can still come by the browser.
+  process.stdin.on('error', () => {});
   const lines = createInterface({ input: process.stdin });
   return {
     lines,

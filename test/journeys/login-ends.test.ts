@@ -65,7 +65,7 @@ describe('a login that does not succeed', () => {
     const first = await journey.beginLogin();
     const port = new URL(new URL(first.authorizationUrl).searchParams.get('redirect_uri') ?? '').port;
     const second = await journey.run(['login', 'demo', '--no-browser']);
-    expect(second.code).toBe(3);
+    expect(second.code, second.stderr).toBe(3);
     expect(second.stderr).toMatch(new RegExp(`^error: the callback port ${port} cannot be used`, 'm'));
     expect(second.stderr).toContain('--callback-port');
     await first.process.stop('SIGINT');
