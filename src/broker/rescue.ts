@@ -36,6 +36,8 @@ const FILE_NAME = /^mtb-rescue-.+\.jwe$/;
 export function createRescue(vault: Vault, directories: string[], log: Log): Rescue {
   return {
     async write(pair) {
+      // A first login has no connection yet that the pair could be taken into: the person is there to repeat it.
+      if (pair.from === 0) return undefined;
       const name = `mtb-rescue-${vault.sealer.vaultId}-${pair.connectionId}-${pair.from}.jwe`;
       const { connectionId, from, tokens } = pair;
       const content: RescuedPair = { connectionId, from, tokens: serialiseTokenSet(tokens) };
@@ -63,7 +65,7 @@ export async function adoptRescued(context: Context, directories: string[]): Pro
     try {
       await adopt(context, path);
       rmSync(path, { force: true });
-      context.log.warn({ path }, 'a token that was put aside is in the vault again');
+      context.log.warn({ path }, 'a token that was put aside was taken in, or belongs to nothing any more');
     } catch (error) {
       context.log.error({ err: error, path }, 'a token that was put aside could not be taken in');
     }
