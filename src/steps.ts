@@ -25,6 +25,10 @@ export const STEPS = [
   'logout.revoked',
   'logout.erased',
   'logout.deregistered',
+  'data-key.made',
+  'data-key.resealed',
+  'master-key.wrapped',
+  'key.retired',
 ] as const;
 
 export type Step = (typeof STEPS)[number];

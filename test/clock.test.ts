@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../src/clock.ts';
 
@@ -9,6 +10,12 @@ describe('the system clock', () => {
 
   it('ends a wait', async () => {
     await expect(systemClock.wait(1)).resolves.toBeUndefined();
+  });
+
+  it('keeps the process alive while somebody waits', () => {
+    const script = `import('${new URL('../src/clock.ts', import.meta.url)}')
+      .then(({ systemClock }) => systemClock.wait(50)).then(() => console.log('over'))`;
+    expect(execFileSync(process.execPath, ['-e', script], { encoding: 'utf8' })).toBe('over\n');
   });
 
   it('ends a wait early with the reason it was aborted for', async () => {

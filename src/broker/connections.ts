@@ -31,6 +31,7 @@ export interface ConnectionView {
   client_secret_expires_at?: string;
   redirect_uri?: string;
   recovery?: string;
+  dead_token_errors?: string;
   created_at: string;
   last_refreshed_at: string;
   last_used_at?: string;
@@ -79,7 +80,8 @@ export async function view({ vault }: Context, stored: StoredConnection): Promis
     ...given('client_source', client?.source),
     ...given('client_secret_expires_at', timestampOrNull(client?.client_secret_expires_at ?? null)),
     ...given('redirect_uri', client?.redirect_uri),
-    ...given('recovery', server?.recovery),
+    ...given('recovery', server?.settings.recovery),
+    ...given('dead_token_errors', server?.settings.deadTokenErrors.join(' ') || null),
     created_at: timestamp(stored.createdAt),
     last_refreshed_at: timestamp(stored.receivedAt),
     ...given('last_used_at', timestampOrNull(stored.lastUsedAt)),

@@ -23,14 +23,15 @@ export interface HandOut {
 
 export interface HandOuts {
   add(handOut: HandOut): void;
-  /** Writes what is waiting. */
-  flush(): Promise<void>;
+  /** Writes what is waiting. Nothing may be added any more. */
+  close(): Promise<void>;
 }
 
 /** Collects hand-outs and writes them together. */
 export function createHandOuts(vault: Vault, clock: Clock, log: Log): HandOuts {
   let waiting: HandOut[] = [];
   let isScheduled = false;
+  const closing = new AbortController();
 
   async function flush(): Promise<void> {
     const batch = waiting;
@@ -40,7 +41,7 @@ export function createHandOuts(vault: Vault, clock: Clock, log: Log): HandOuts {
 
   async function flushSoon(): Promise<void> {
     isScheduled = true;
-    await clock.wait(BATCH_MS);
+    await clock.wait(BATCH_MS, closing.signal).catch(() => {});
     isScheduled = false;
     await flush().catch((error: unknown) =>
       log.error({ err: error }, 'the audit trail could not be written'),
@@ -52,7 +53,10 @@ export function createHandOuts(vault: Vault, clock: Clock, log: Log): HandOuts {
       waiting.push(handOut);
       if (!isScheduled) void flushSoon();
     },
-    flush,
+    async close() {
+      closing.abort();
+      await flush();
+    },
   };
 }
 

@@ -1,5 +1,5 @@
 /** Whether the daemon can do its work, for load balancers and service managers. */
-import { hasKeys } from '../vault/seal.ts';
+import { hasKeys } from '../vault/keys.ts';
 import type { Context } from './context.ts';
 import type { Scheduler } from './scheduler.ts';
 

@@ -12,9 +12,18 @@ import { type ConnectionView, listFor, showFor } from './connections.ts';
 import type { Caller, Context } from './context.ts';
 import { createHandOuts } from './hand-outs.ts';
 import { type Readiness, readiness } from './health.ts';
+import {
+  type KeyStatusView,
+  keyStatus,
+  type RotateOptions,
+  type RotationView,
+  retireKey,
+  rotateKeys,
+} from './keys.ts';
 import { type ConnectedEvent, type LoginHooks, type LoginRequest, login } from './login.ts';
 import { type LogoutView, logout } from './logout.ts';
 import { createMetadataSource } from './metadata.ts';
+import { announce } from './presence.ts';
 import { createRefresher } from './refresh.ts';
 import { refreshNow } from './refresh-now.ts';
 import { adoptRescued, createRescue } from './rescue.ts';
@@ -50,6 +59,11 @@ export interface Broker {
     /** The agent of a key. Throws `unauthenticated`. */
     authenticate(key: Secret): Promise<Agent>;
   };
+  keys: {
+    status(): Promise<KeyStatusView>;
+    rotate(options: RotateOptions): Promise<RotationView>;
+    retire(id: string): Promise<void>;
+  };
   readiness(): Promise<Readiness>;
   /** Finishes what was begun: refreshes in flight and records not yet written. Then closes the vault. */
   close(): Promise<void>;
@@ -69,6 +83,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const refresher = createRefresher(parts);
   const handOuts = createHandOuts(vault, clock, log);
   const context: Context = { ...parts, refresher, handOuts };
+  const presence = await announce(parts);
   await adoptRescued(context, settings.rescueDirectories);
   const scheduler = isResident ? startScheduler(context) : undefined;
   return {
@@ -85,12 +100,18 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       revoke: (name) => revoke(context, name),
       authenticate: (key) => authenticate(context, key),
     },
+    keys: {
+      status: () => keyStatus(context),
+      rotate: (options) => rotateKeys(context, options),
+      retire: (id) => retireKey(context, id),
+    },
     readiness: () => readiness(context, scheduler),
     async close() {
       stop.abort();
       await scheduler?.stop();
       await refresher.idle();
-      await handOuts.flush();
+      await handOuts.close();
+      await presence.leave();
       await vault.close();
     },
   };

@@ -2,16 +2,17 @@
  * Holding a connection's lease while working on it.
  *
  * The lease outlives the longest request, is renewed by a heartbeat meanwhile, and is always given back. Who
- * finds it taken waits, looking now and then whether the wait is still worth it.
+ * finds it taken waits, looking now and then whether the wait is still worth it, or its holder gone.
  */
 import { BrokerError } from '../errors.ts';
 import { REQUEST_DEADLINE_MS } from '../oauth/http.ts';
 import type { Vault } from '../vault/index.ts';
-import { type Lease, releaseLease, renewLease, takeLease } from '../vault/leases.ts';
+import { type Lease, listLeases, releaseLease, renewLease, takeLease } from '../vault/leases.ts';
+import { isGone } from '../vault/owner.ts';
 import type { Context } from './context.ts';
 
-/** Longer than one request with its lookups before and its save after. */
-export const LEASE_MS = 3 * REQUEST_DEADLINE_MS;
+/** Longer than one request. A holder that cannot be asked whether it lives blocks others for so long at most. */
+export const LEASE_MS = 1.5 * REQUEST_DEADLINE_MS;
 /** Less than a third of the lease: two heartbeats may fail before it is lost. */
 const HEARTBEAT_MS = LEASE_MS / 4;
 const WAIT_DEADLINE_MS = LEASE_MS;
@@ -26,20 +27,22 @@ export const leaseOf = (connectionName: string) => `connection:${connectionName}
  * Runs `work` while holding the lease.
  *
  * @param unlessDone asked before each try; a value ends the wait and is the result, without the lease
- * Throws `upstream_unavailable` when the holder does not let go for 90 s.
+ * Throws `upstream_unavailable` when the holder does not let go for 45 s.
  */
 export async function withLease<T>(
-  { vault, clock, log }: Parts,
+  parts: Parts,
   name: string,
   work: (lease: Lease) => Promise<T>,
   unlessDone: () => Promise<T | undefined> = async () => undefined,
 ): Promise<T> {
+  const { vault, clock } = parts;
   const deadline = clock.now() + WAIT_DEADLINE_MS;
   for (;;) {
     const done = await unlessDone();
     if (done !== undefined) return done;
+    await endLeasesOfTheGone(parts);
     const lease = await vault.transaction(() => takeLease(name, vault.owner, clock.now(), LEASE_MS));
-    if (lease) return hold({ vault, clock, log }, lease, work);
+    if (lease) return hold(parts, lease, work);
     if (clock.now() >= deadline) {
       throw new BrokerError('upstream_unavailable', `another broker process is still busy with ${name}`, {
         hint: 'try again in a moment',
@@ -50,23 +53,33 @@ export async function withLease<T>(
   }
 }
 
-async function hold<T>(
-  { vault, clock, log }: Parts,
-  lease: Lease,
-  work: (lease: Lease) => Promise<T>,
-): Promise<T> {
+/** Gives back what processes hold that were killed: on this machine that can be seen. */
+export async function endLeasesOfTheGone({ vault, clock, log }: Parts): Promise<void> {
+  const held = await vault.run(() => listLeases(clock.now()));
+  for (const lease of held.filter(({ owner }) => isGone(owner))) {
+    log.warn({ lease: lease.name }, 'a process died while it held this lease; it is free again');
+    await vault.transaction(() => releaseLease(lease));
+  }
+}
+
+async function hold<T>(parts: Parts, lease: Lease, work: (lease: Lease) => Promise<T>): Promise<T> {
   const stop = new AbortController();
-  const heartbeat = beat({ vault, clock, log }, lease, stop.signal);
+  const heartbeat = keepAlive(parts, lease, stop.signal);
   try {
     return await work(lease);
   } finally {
     stop.abort();
     await heartbeat;
-    await release(vault, lease);
+    await release(parts.vault, lease);
   }
 }
 
-async function beat({ vault, clock, log }: Parts, lease: Lease, signal: AbortSignal): Promise<void> {
+/** Renews the lease until told to stop, or until it is lost. Never rejects. */
+export async function keepAlive(
+  { vault, clock, log }: Parts,
+  lease: Lease,
+  signal: AbortSignal,
+): Promise<void> {
   for (;;) {
     try {
       await clock.wait(HEARTBEAT_MS, signal);

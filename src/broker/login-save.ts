@@ -3,7 +3,7 @@
  * always wins: a refresh answered later finds the generation moved and becomes the spare.
  */
 import { randomUUID } from 'node:crypto';
-import type { RecoveryPolicy } from '../core/recovery.ts';
+import type { ServerSettings } from '../core/server-settings.ts';
 import type { TokenSet } from '../core/token-set.ts';
 import { reached } from '../steps.ts';
 import type { Client } from '../vault/clients.ts';
@@ -20,8 +20,8 @@ export interface FinishedLogin {
   client: Client;
   tokens: TokenSet;
   actor: string;
-  /** Undefined: as it was. */
-  recovery: RecoveryPolicy | undefined;
+  /** What is not named stays as it was. */
+  settings: Partial<ServerSettings>;
 }
 
 /**
@@ -39,7 +39,7 @@ export async function saveLogin(context: Context, finished: FinishedLogin): Prom
 }
 
 async function saveOnce({ vault, clock }: Context, finished: FinishedLogin, newId: string): Promise<void> {
-  const { target, resource, client, tokens, actor, recovery } = finished;
+  const { target, resource, client, tokens, actor, settings } = finished;
   const name = target.connection;
   const existing = await vault.run(() => findConnection(name));
   const id = existing?.id ?? newId;
@@ -53,7 +53,7 @@ async function saveOnce({ vault, clock }: Context, finished: FinishedLogin, newI
       kind: 'oauth',
       resource,
       createdAt: now,
-      ...(recovery && { recovery }),
+      settings,
     });
     if (existing) {
       const isReplaced = yield* replaceTokenSet(id, existing.generation, sealed, client.rowId);

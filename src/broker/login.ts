@@ -5,7 +5,7 @@
  * saved, and its name, policy and agents stay.
  */
 import { randomUUID } from 'node:crypto';
-import type { RecoveryPolicy } from '../core/recovery.ts';
+import { type ServerSettings, type SettingsWishes, wishedSettings } from '../core/server-settings.ts';
 import { BrokerError } from '../errors.ts';
 import {
   type AuthorizationRequest,
@@ -28,11 +28,9 @@ import { saveLogin } from './login-save.ts';
 import { type LoginTarget, resolveTarget, type TargetWords } from './login-target.ts';
 import { readTokens } from './login-tokens.ts';
 
-export interface LoginRequest extends TargetWords, ClientWishes {
+export interface LoginRequest extends TargetWords, ClientWishes, SettingsWishes {
   /** Asked for instead of what the server suggests. */
   scopes: string[];
-  /** What to do when the answer to a refresh is lost. Undefined: as it was, at first `retry`. */
-  recovery?: RecoveryPolicy | undefined;
   /** Default 15 minutes. */
   timeoutMs?: number | undefined;
 }
@@ -121,7 +119,7 @@ export async function login(
         resource,
         scope,
         loginId,
-        recovery: request.recovery,
+        settings: wishedSettings(request),
       };
       // The lease comes before the code is spent: what waiting for it could cost must not exist yet.
       const end = () =>
@@ -185,7 +183,7 @@ interface Finished {
   resource: string;
   scope: string | undefined;
   loginId: string;
-  recovery: RecoveryPolicy | undefined;
+  settings: Partial<ServerSettings>;
 }
 
 /** Redeems the code and saves what it brought, under the connection's lease. */
@@ -213,8 +211,8 @@ async function finish(
   });
   reached('login.redeemed');
   const tokens = readTokens(answer, metadata, clock.now(), finished.scope);
-  const { recovery } = finished;
-  await saveLogin(context, { target, resource, client, tokens, recovery, actor: actorOf(OPERATOR) });
+  const { settings } = finished;
+  await saveLogin(context, { target, resource, client, tokens, settings, actor: actorOf(OPERATOR) });
   return {
     event: 'connected',
     connection: target.connection,

@@ -104,7 +104,9 @@ export async function recordRefusal(
     const isPromoted = promoted !== undefined && after.state === 'login_required';
     // A row stays open while nobody knows what became of the token.
     const isSettled = verdict.verdict !== 'unknown' || recovery === 'reuse-safe';
-    if (isSettled) yield* closeRotation(rotation, verdict.code, now);
+    // However a server spells it, the journal says it in one way.
+    const outcome = verdict.verdict === 'final' ? 'invalid_grant' : verdict.code;
+    if (isSettled) yield* closeRotation(rotation, outcome, now);
     if (isPromoted) {
       yield* replaceTokenSet(stored.id, stored.generation, promoted);
       yield* clearSpare(stored.id);

@@ -65,14 +65,15 @@ async function refreshOnce(parts: RefreshParts, flight: Flight, lease: Lease): P
   const { seen, actor } = flight;
   reached('refresh.leased');
   const { stored, tokens, client, server, isUnanswered } = await open(parts, seen);
-  const { resource, recovery } = server;
+  const { resource, settings } = server;
   // A token known to be dead is not presented once more: that could only look like an attack.
   if (stored.state === 'login_required') throw stateError(stored, clock.now());
   // Another process tried while we waited for the lease, in vain: its verdict holds for us too.
   if (stored.state !== seen.state || stored.failures !== seen.failures) throw stateError(stored, clock.now());
   const { refreshToken } = tokens;
   if (!refreshToken) throw await endLogin(parts, stored, actor, 'no_refresh_token');
-  if (isUnanswered && recovery === 'needs-login') throw await endLogin(parts, stored, actor, 'unanswered');
+  if (isUnanswered && settings.recovery === 'needs-login')
+    throw await endLogin(parts, stored, actor, 'unanswered');
   const auth = clientAuth(client);
   const metadata = await parts.metadata.get(client.issuer, client.serverMetadata);
 
@@ -88,11 +89,11 @@ async function refreshOnce(parts: RefreshParts, flight: Flight, lease: Lease): P
   const { clientId } = client;
   const answer = await presentRefreshToken({ metadata, clientId, auth, refreshToken, resource, fetch, now });
   reached('refresh.answered');
-  const verdict = judgeRefresh(answer);
+  const verdict = judgeRefresh(answer, settings.deadTokenErrors);
   log.info({ connection: stored.name, generation: stored.generation, ...verdict }, 'refresh answered');
   // Perhaps the server has moved: the next attempt looks for its token endpoint again.
   if (isNotFound(answer)) await parts.metadata.forget(client.issuer);
-  const presented = { stored, tokens, rotation, flight, recovery };
+  const presented = { stored, tokens, rotation, flight, recovery: settings.recovery };
   if (verdict.verdict === 'success') return keepAnswer(parts, presented, answer);
   const outcome = await recordRefusal(parts, presented, verdict);
   if (outcome instanceof BrokerError) throw outcome;

@@ -13,6 +13,7 @@ import { listIssuers } from '../vault/clients.ts';
 import { listConnections } from '../vault/connections.ts';
 import { listUnanswered } from '../vault/rotations.ts';
 import type { Context } from './context.ts';
+import { endLeasesOfTheGone } from './lease.ts';
 
 /** Longest sleep. */
 const LONGEST_SLEEP_MS = 30_000;
@@ -37,6 +38,7 @@ export function startScheduler(context: Context): Scheduler {
   let lastTurnAt: number | null = null;
 
   async function turn(): Promise<number> {
+    await endLeasesOfTheGone(context);
     const now = clock.now();
     const plan = await look(context, now);
     lastTurnAt = now;

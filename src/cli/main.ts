@@ -6,6 +6,7 @@ import { BrokerError, systemCode } from '../errors.ts';
 import { LOG_LEVELS } from '../log.ts';
 import { agentCommand } from './commands/agent.ts';
 import { checkCommand } from './commands/check.ts';
+import { keyCommand } from './commands/key.ts';
 import { listCommand } from './commands/list.ts';
 import { loginCommand } from './commands/login.ts';
 import { logoutCommand } from './commands/logout.ts';
@@ -31,12 +32,20 @@ export async function main(argv: string[]): Promise<void> {
     say(internalError(error));
     process.exit(EXIT_INTERNAL);
   });
+  // A command that waits for what can never come must not look like success.
+  process.once('beforeExit', reportUnfinished);
   const program = buildProgram();
   try {
     await program.parseAsync(argv);
   } catch (error) {
     process.exitCode = report(error, wantsJson || argv.includes('--json'));
   }
+  process.removeListener('beforeExit', reportUnfinished);
+}
+
+function reportUnfinished(): void {
+  say(internalError(new Error('the command stopped before it was done')));
+  process.exitCode = EXIT_INTERNAL;
 }
 
 /** The tree of commands. */
@@ -62,6 +71,7 @@ export function buildProgram(): Command {
     checkCommand(),
     logoutCommand(),
     agentCommand(),
+    keyCommand(),
     serveCommand(),
   ]) {
     program.addCommand(command);

@@ -42,24 +42,40 @@ const TEMPORARY_ERRORS = new Set(['server_error', 'temporarily_unavailable']);
 /** Statuses that mean "try later, I did nothing". */
 const NOT_PROCESSED_STATUSES = new Set([408, 425, 429, 503]);
 
-/** Judges one answer to a refresh request. @see RFC 6749 §5.2, RFC 6749 §6 */
-export function judgeRefresh(answer: RefreshAnswer): Verdict {
+/**
+ * Judges one answer to a refresh request.
+ *
+ * @param deadTokenErrors codes by which this server says `invalid_grant`
+ * @see RFC 6749 §5.2, RFC 6749 §6
+ */
+export function judgeRefresh(answer: RefreshAnswer, deadTokenErrors: readonly string[] = []): Verdict {
   switch (answer.kind) {
     case 'not_sent':
       return { verdict: 'not_processed', code: answer.code, retryAfterSeconds: undefined };
     case 'no_answer':
       return { verdict: 'unknown', code: answer.code, retryAfterSeconds: undefined };
     case 'answer':
-      return judgeAnswer(answer);
+      return judgeAnswer(answer, deadTokenErrors);
   }
 }
 
-function judgeAnswer(answer: Extract<RefreshAnswer, { kind: 'answer' }>): Verdict {
+function judgeAnswer(
+  answer: Extract<RefreshAnswer, { kind: 'answer' }>,
+  deadTokenErrors: readonly string[],
+): Verdict {
   const { status, body, retryAfterSeconds } = answer;
   const error = typeof body?.error === 'string' ? body.error : undefined;
   // A pair that was answered is never discarded, whatever stands beside it.
   if (status >= 200 && status < 300 && typeof body?.access_token === 'string' && body.access_token !== '') {
     return { verdict: 'success' };
+  }
+  if (
+    error !== undefined &&
+    deadTokenErrors.includes(error) &&
+    status < 500 &&
+    (status < 300 || status >= 400)
+  ) {
+    return { verdict: 'final', code: error };
   }
   // "Later" is said by the status, whatever error stands beside it, but for the one that is definite.
   if (NOT_PROCESSED_STATUSES.has(status) && (error !== 'invalid_grant' || status >= 500)) {

@@ -1,5 +1,4 @@
 /** The vault: everything the broker keeps, behind one opening. */
-import { randomUUID } from 'node:crypto';
 import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../clock.ts';
@@ -8,9 +7,11 @@ import { BrokerError } from '../errors.ts';
 import { type Audit, createAudit } from './audit.ts';
 import { type Cache, openCache } from './cache.ts';
 import type { Database } from './database.ts';
-import { findMasterKey, findOrCreateMasterKey } from './keyring.ts';
+import { findMasterKey, findOrCreateMasterKey, type MasterKey } from './keyring.ts';
+import { createKeys, hasKeys } from './keys.ts';
 import { migrate } from './migrate.ts';
-import { createKeys, hasKeys, openSealer, type Sealer } from './seal.ts';
+import { createOwner } from './owner.ts';
+import { openSealer, type Sealer } from './seal.ts';
 import { isLocked, openSqlite, type SqliteDatabase } from './sqlite.ts';
 
 export interface VaultOptions {
@@ -25,6 +26,8 @@ export interface VaultOptions {
 export interface Vault {
   readonly path: string;
   readonly sealer: Sealer;
+  /** The one it was opened with. */
+  readonly masterKey: MasterKey;
   readonly audit: Audit;
   /** Names this process in leases and in the audit trail. */
   readonly owner: string;
@@ -49,11 +52,13 @@ export async function openVault({ path, masterKey, clock, create }: VaultOptions
   const database = openSqlite(path, clock, create);
   try {
     migrateOrExplain(database, clock, path);
-    const sealer = await openKeys(database, { path, masterKey, clock, create });
-    const owner = randomUUID();
+    const key = await openKeys(database, { path, masterKey, clock, create });
+    const sealer = await openSealer(database, key);
+    const owner = createOwner();
     return {
       path,
       sealer,
+      masterKey: key,
       owner,
       audit: createAudit(sealer, clock, owner),
       run: (steps) => database.run(steps),
@@ -71,8 +76,8 @@ export async function openVault({ path, masterKey, clock, create }: VaultOptions
 async function openKeys(
   database: SqliteDatabase,
   { path, masterKey, clock, create }: VaultOptions,
-): Promise<Sealer> {
-  if (await hasKeys(database)) return openSealer(database, findMasterKey(masterKey));
+): Promise<MasterKey> {
+  if (await hasKeys(database)) return findMasterKey(masterKey);
   // Made a moment ago, or by a process that died before it could store its keys: there is nothing in it yet.
   if (!create) {
     throw new BrokerError('vault_missing', `the vault at ${path} is empty`, {
@@ -81,7 +86,7 @@ async function openKeys(
   }
   const key = findOrCreateMasterKey(masterKey);
   await createKeys(database, key, clock.now());
-  return openSealer(database, key);
+  return key;
 }
 
 /** What a refresh and its journal may need many times over. */

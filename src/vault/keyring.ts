@@ -47,6 +47,11 @@ export function findOrCreateMasterKey(sources: MasterKeySources): MasterKey {
   return lookUp(sources) ?? createKeyFile(sources.defaultFile);
 }
 
+/** The key in this file, made (0600) when there is no such file. Throws like `findMasterKey`. */
+export function readOrCreateMasterKeyFile(path: string): MasterKey {
+  return existsSync(path) ? readKeyFile(path) : createKeyFile(path);
+}
+
 function lookUp(sources: MasterKeySources): MasterKey | undefined {
   if (sources.file !== undefined) return readKeyFile(sources.file);
   if (sources.credential !== undefined && existsSync(sources.credential))
@@ -156,9 +161,6 @@ function createKeyFile(path: string): MasterKey {
 }
 
 function masterKey(bytes: Uint8Array, source: string): MasterKey {
-  const id = createHmac('sha256', bytes)
-    .update('mcp-token-broker master key id')
-    .digest('base64url')
-    .slice(0, 16);
+  const id = createHmac('sha256', bytes).update('mcp-token-broker master key id').digest('hex').slice(0, 16);
   return { id, bytes, source };
 }

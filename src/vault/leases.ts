@@ -4,7 +4,7 @@
  * A lease ends by itself, so a killed process blocks nobody for longer than that. Each taking raises the
  * fence; work that outlived its lease finds a higher fence and must not present a token any more.
  */
-import { first, type Steps } from './database.ts';
+import { first, query, type Steps } from './database.ts';
 
 export interface Lease {
   name: string;
@@ -39,6 +39,14 @@ export function* renewLease(lease: Lease, now: number, lengthMs: number): Steps<
   return row !== undefined;
 }
 
+/** The leases that run at this moment and whose names begin with `prefix`. */
+export function* listLeases(now: number, prefix = ''): Steps<Lease[]> {
+  return yield* query<Lease>(
+    'SELECT name, owner, fence FROM leases WHERE expires_at > ? AND substr(name, 1, ?) = ? ORDER BY name',
+    ...[now, prefix.length, prefix],
+  );
+}
+
 /** Whether it is still ours and running: to be asked in the transaction that depends on it. */
 export function* holdsLease(lease: Lease, now: number): Steps<boolean> {
   const row = yield* first(
@@ -54,4 +62,9 @@ export function* releaseLease(lease: Lease): Steps<void> {
     'UPDATE leases SET expires_at = 0 WHERE name = ? AND owner = ? AND fence = ? RETURNING fence',
     ...[lease.name, lease.owner, lease.fence],
   );
+}
+
+/** Forgets it, fence and all: for a name that nobody will take again. */
+export function* deleteLease({ name, owner, fence }: Lease): Steps<void> {
+  yield* query('DELETE FROM leases WHERE name = ? AND owner = ? AND fence = ?', name, owner, fence);
 }

@@ -1,5 +1,5 @@
 /** Servers: the protected upstreams we connect to. No secrets here. */
-import type { RecoveryPolicy } from '../core/recovery.ts';
+import { DEFAULT_SETTINGS, type ServerSettings } from '../core/server-settings.ts';
 import { first, query, type Steps } from './database.ts';
 
 export interface Server {
@@ -8,14 +8,8 @@ export interface Server {
   kind: 'oauth';
   /** RFC 8707 resource exactly as the server's metadata spells it. */
   resource: string;
-  /** What to do when the answer to a refresh was lost. */
-  recovery: RecoveryPolicy;
+  settings: ServerSettings;
   createdAt: number;
-}
-
-/** The column `settings`: what differs from the default. */
-interface ServerSettings {
-  recovery?: RecoveryPolicy;
 }
 
 interface ServerRow {
@@ -23,6 +17,7 @@ interface ServerRow {
   url: string;
   kind: 'oauth';
   resource: string;
+  /** JSON of what differs from the default. */
   settings: string;
   created_at: number;
 }
@@ -49,16 +44,16 @@ export function* findServersByUrl(url: string): Steps<Server[]> {
  * stay unless new ones are given.
  */
 export function* saveServer({
-  recovery,
+  settings = {},
   ...server
-}: Omit<Server, 'recovery'> & Partial<Server>): Steps<void> {
-  const settings: ServerSettings = recovery === undefined ? {} : { recovery };
+}: Omit<Server, 'settings'> & { settings?: Partial<ServerSettings> }): Steps<void> {
+  const before = yield* first<ServerRow>('SELECT settings FROM servers WHERE name = ?', server.name);
+  const merged = { ...JSON.parse(before?.settings ?? '{}'), ...settings };
   yield* query(
     `INSERT INTO servers (name, transport, url, kind, resource, settings, tool_policy, created_at)
      VALUES (?, 'http', ?, ?, ?, ?, '{}', ?)
-     ON CONFLICT (name) DO UPDATE SET resource = excluded.resource,
-       settings = CASE WHEN excluded.settings = '{}' THEN servers.settings ELSE excluded.settings END`,
-    ...[server.name, server.url, server.kind, server.resource, JSON.stringify(settings), server.createdAt],
+     ON CONFLICT (name) DO UPDATE SET resource = excluded.resource, settings = excluded.settings`,
+    ...[server.name, server.url, server.kind, server.resource, JSON.stringify(merged), server.createdAt],
   );
 }
 
@@ -71,13 +66,12 @@ export function* deleteUnusedServer(name: string): Steps<void> {
 }
 
 function toServer(row: ServerRow): Server {
-  const { recovery = 'retry' } = JSON.parse(row.settings) as ServerSettings;
   return {
     name: row.name,
     url: row.url,
     kind: row.kind,
     resource: row.resource,
-    recovery,
+    settings: { ...DEFAULT_SETTINGS, ...JSON.parse(row.settings) },
     createdAt: row.created_at,
   };
 }

@@ -28,6 +28,10 @@ describe('the tree of commands', () => {
         'agent add',
         'agent list',
         'agent revoke',
+        'key',
+        'key status',
+        'key rotate',
+        'key retire',
         'serve',
       ]),
     );
@@ -52,7 +56,7 @@ describe('the tree of commands', () => {
   );
 
   it('has --json on every command that answers', () => {
-    const silent = ['', 'agent', 'agent revoke', 'serve'];
+    const silent = ['', 'agent', 'agent revoke', 'key', 'key retire', 'serve'];
     const answering = ALL.filter(([path]) => !silent.includes(path));
     const without = answering.filter(([, { options }]) => !options.some(({ long }) => long === '--json'));
     expect(without.map(([path]) => path)).toEqual([]);
@@ -61,7 +65,7 @@ describe('the tree of commands', () => {
   it('takes no secret on the command line', () => {
     const flags = ALL.flatMap(([, { options }]) => options.map((option) => option.flags));
     expect(
-      flags.filter((each) => /secret|token|key|password/i.test(each) && !/file|--tls-/.test(each)),
+      flags.filter((each) => /secret|token|key|password/i.test(each) && !/file|--tls-|-error/.test(each)),
     ).toEqual([]);
   });
 });

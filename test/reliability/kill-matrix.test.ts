@@ -1,7 +1,10 @@
+import { renameSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { LEASE_MS } from '../../src/broker/lease.ts';
 import { DEFAULT_LOGIN_TIMEOUT_MS } from '../../src/broker/login.ts';
 import { STEPS, type Step } from '../../src/steps.ts';
+import { keyIdOf } from '../../src/vault/jwe.ts';
 import type { FaultRule } from '../support/fault.ts';
 import { freePort } from '../support/free-port.ts';
 import {
@@ -65,12 +68,39 @@ async function die({ journey, step }: KillRow): Promise<TracedProcess> {
       return world.trace(['refresh', 'demo'], stopAt);
     case 'logout':
       return world.trace(['logout', 'demo'], stopAt);
+    case 'new data key':
+      return world.trace(['key', 'rotate'], stopAt);
+    case 'new master key':
+      return world.trace(['key', 'rotate', '--new-master-key-file', newKeyFile()], stopAt);
+    case 'old key retired': {
+      const { old_master_key } = await rotateMasterKey();
+      return world.trace(['--master-key-file', newKeyFile(), 'key', 'retire', old_master_key], stopAt);
+    }
     case 'refresh for an agent': {
       const daemon = await world.startDaemon(stopAt);
       await expect(daemon.ask()).rejects.toMatchObject({ code: 'ECONNRESET' });
       return daemon;
     }
   }
+}
+
+const newKeyFile = () => join(world.home.path, 'new.key');
+
+async function rotateMasterKey(): Promise<{ old_master_key: string }> {
+  const { code, stdout, stderr } = await run(
+    'key',
+    'rotate',
+    '--new-master-key-file',
+    newKeyFile(),
+    '--json',
+  );
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout);
+}
+
+/** The new key becomes the one that every command finds, as an operator would do it. */
+function useNewKey(): void {
+  renameSync(newKeyFile(), join(world.home.env.XDG_CONFIG_HOME as string, 'mcp-token-broker', 'master.key'));
 }
 
 const LOGIN_ARGS = ['--no-browser', '--json', '--name', 'demo'];
@@ -85,6 +115,10 @@ async function dieInLogin(login: TracedProcess): Promise<TracedProcess> {
 
 /** Nothing is half written, and the lease is one that ends. */
 async function expectWhole(row: KillRow, before: Before): Promise<void> {
+  if (row.journey === 'old key retired') {
+    expect(await run('list')).toMatchObject({ code: 3, stdout: '' });
+    useNewKey();
+  }
   const list = await run('list');
   expect(list.code, list.stderr).toBe(0);
   expect(rowsOf(world.vaultPath, 'PRAGMA integrity_check')).toEqual([{ integrity_check: 'ok' }]);
@@ -94,7 +128,9 @@ async function expectWhole(row: KillRow, before: Before): Promise<void> {
     expect(expires_at).toBeLessThanOrEqual(now + DEFAULT_LOGIN_TIMEOUT_MS);
 
   const leases = world.heldLeases();
-  expect(leases.map(({ name }) => name)).toEqual(row.isLeased ? ['connection:demo'] : []);
+  // A daemon that is there may have seen already that the holder is gone.
+  if (!row.isLeased) expect(leases).toEqual([]);
+  else if (!before.daemon) expect(leases.map(({ name }) => name)).toEqual(['connection:demo']);
   for (const { expires_at } of leases) expect(expires_at).toBeLessThanOrEqual(now + LEASE_MS);
 
   const [entry] = journal(world.vaultPath);
@@ -104,9 +140,12 @@ async function expectWhole(row: KillRow, before: Before): Promise<void> {
   if (row.vault === 'none') {
     expect(connections()).toEqual([]);
     expect(rowsOf(world.vaultPath, 'SELECT * FROM servers')).toEqual([]);
-  } else if (row.vault === 'old') expect(connections()).toEqual(before.rows);
+  } else if (row.vault === 'old') expect(withoutSeals(connections())).toEqual(withoutSeals(before.rows));
   else await expectNew(row, before.login);
 }
+
+/** Rows without what a new data key changes; that the same login is in them is looked at by opening it. */
+const withoutSeals = (rows: Record<string, unknown>[]) => rows.map(({ secrets: _, ...row }) => row);
 
 async function expectNew({ journey }: KillRow, old: StoredLogin | undefined): Promise<void> {
   const accessTokens = requests().map(({ answer }) => (answer as Record<string, unknown>)?.access_token);
@@ -156,9 +195,30 @@ async function goOn({ journey, vault, next }: KillRow, before: Before): Promise<
       expect(code, stderr).toBe(next === 'succeeds' ? 0 : 2);
       expect((await before.daemon?.ask())?.status).toBe(404);
       expect((await run('list')).code).toBe(0);
+      return;
     }
+    case 'new data key':
+      expect((await run('key', 'rotate')).code).toBe(0);
+      expect(sealingKeys().size).toBe(1);
+      return expectRefresh(0);
+    case 'new master key':
+      await rotateMasterKey();
+      expect((await run('--master-key-file', newKeyFile(), 'list')).code).toBe(0);
+      return expectRefresh(0);
+    case 'old key retired':
+      return expectRefresh(0);
   }
 }
+
+/** Ids of the data keys that sealed values need. */
+const sealingKeys = () =>
+  new Set(
+    ['connections', 'clients'].flatMap((table) =>
+      rowsOf<{ secrets: string }>(world.vaultPath, `SELECT secrets FROM ${table}`).map(({ secrets }) =>
+        keyIdOf(secrets),
+      ),
+    ),
+  );
 
 async function expectRefresh(code: 0 | 2): Promise<void> {
   const refreshed = await run('refresh', 'demo');
@@ -177,7 +237,8 @@ async function expectNothingLost(row: KillRow): Promise<void> {
   );
   expect(Math.max(...ledger().map(({ presentations }) => presentations))).toBe(row.presentations);
   expect(ledger().filter(({ presentations }) => presentations > 1).length).toBeLessThanOrEqual(1);
-  expect(world.heldLeases()).toEqual([]);
+  // Where nothing is left to be done, nobody comes to see that the holder is gone.
+  if (row.next !== 'not_found') expect(world.heldLeases()).toEqual([]);
 }
 
 /** Client ids the server has. */
@@ -207,8 +268,6 @@ describe('a process that is killed', () => {
 
     await expectWhole(row, before);
     await expectServed(row, before);
-    // The lease of the dead would end within 90 s; nobody has to wait for that here.
-    world.endLeases();
     await goOn(row, before);
     await expectNothingLost(row);
   });
@@ -239,7 +298,10 @@ describe('the matrix', () => {
       KILL_ROWS.filter((row) => row.journey === journey && !row.hasGrace && row.recovery === 'retry').map(
         ({ step }) => step,
       );
-    const journeys = ['first login', 'refresh by command', 'logout'] as const;
+    const journeys = [
+      ...(['first login', 'refresh by command', 'logout'] as const),
+      ...(['new data key', 'new master key', 'old key retired'] as const),
+    ];
     expect(journeys.flatMap(stepsOf)).toEqual(STEPS);
     expect(stepsOf('re-login')).toEqual(stepsOf('first login'));
     expect(stepsOf('refresh for an agent')).toEqual(stepsOf('refresh by command'));

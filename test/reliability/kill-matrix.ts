@@ -10,7 +10,10 @@ export type KillJourney =
   | 're-login'
   | 'refresh by command'
   | 'refresh for an agent'
-  | 'logout';
+  | 'logout'
+  | 'new data key'
+  | 'new master key'
+  | 'old key retired';
 
 export interface KillRow {
   /** Title of the case, unique. */
@@ -26,9 +29,9 @@ export interface KillRow {
   vault: 'none' | 'old' | 'new';
   /** The journal on the refresh token the vault held before. */
   journal: 'none' | 'open' | 'success';
-  /** The dead process still has the connection's lease; it ends by itself. */
+  /** The dead process still has the connection's lease. Whoever wants it next sees that its holder is gone. */
   isLeased: boolean;
-  /** How it goes on: a first login or a logout given again as long as it is not done, else the next refresh. */
+  /** How it goes on: what was interrupted is given again as long as it is not done, else the next refresh. */
   next: 'succeeds' | 'login_required' | 'not_found';
   /** How often any one refresh token was presented, from the first attempt to a refresh after all was over. */
   presentations: 0 | 1 | 2;
@@ -176,6 +179,27 @@ const LOGOUT: Outcomes = {
   },
 };
 
+const KEY_HALF_CHANGED: Outcome = {
+  ...{ ...STILL_CONNECTED, isLeased: false, presentations: 1 },
+  expectation: 'the vault opens and everything in it; given again, the change is finished',
+};
+
+const NEW_DATA_KEY: Outcomes = {
+  'data-key.made': KEY_HALF_CHANGED,
+  'data-key.resealed': { ...KEY_HALF_CHANGED, expectation: 'everything is sealed under the new key' },
+};
+
+const NEW_MASTER_KEY: Outcomes = {
+  'master-key.wrapped': {
+    ...KEY_HALF_CHANGED,
+    expectation: 'the vault opens with the old key and with the new',
+  },
+};
+
+const KEY_RETIRED: Outcomes = {
+  'key.retired': { ...KEY_HALF_CHANGED, expectation: 'the vault opens with the new key, and only with it' },
+};
+
 type Conditions = Pick<KillRow, 'hasGrace' | 'recovery'>;
 
 const STRICT: Conditions = { hasGrace: false, recovery: 'retry' };
@@ -203,4 +227,7 @@ export const KILL_ROWS: readonly KillRow[] = [
     ...rowsFor(journey, REFRESH_ONLY_ONCE, ONLY_ONCE),
   ]),
   ...rowsFor('logout', LOGOUT),
+  ...rowsFor('new data key', NEW_DATA_KEY),
+  ...rowsFor('new master key', NEW_MASTER_KEY),
+  ...rowsFor('old key retired', KEY_RETIRED),
 ];

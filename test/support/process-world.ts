@@ -43,9 +43,12 @@ export interface ProcessWorld extends Journey {
   trace(args: string[], stopAt?: StopAt): TracedProcess;
   /** Starts a daemon on a port of its own. */
   startDaemon(stopAt?: StopAt): Promise<RunningDaemon>;
+  /** Of connections. */
   heldLeases(): HeldLease[];
-  /** Makes all leases as old as if nobody had held them for long, so that a test need not wait for their end. */
+  /** Makes the leases of connections as old as if nobody had held them for long, so that a test need not wait for their end. */
   endLeases(): void;
+  /** Takes the lease of `demo` for `ms` in the name of `owner`. */
+  holdLease(owner: string, ms: number): void;
   /** Makes the access token of `demo` as old as if it had ended a second ago. */
   expireAccessToken(): void;
 }
@@ -83,7 +86,7 @@ export async function startProcessWorld({
     return { process, steps: () => steps() as Step[] };
   }
 
-  function execute(sql: string, ...parameters: number[]): void {
+  function execute(sql: string, ...parameters: (string | number)[]): void {
     const database = new DatabaseSync(journey.vaultPath, { timeout: BUSY_TIMEOUT_MS });
     database.prepare(sql).run(...parameters);
     database.close();
@@ -101,8 +104,18 @@ export async function startProcessWorld({
         ask: (path = '/v1/connections/demo/token') => call(`${url}${path}`, { headers }),
       };
     },
-    heldLeases: () => rowsOf(journey.vaultPath, 'SELECT name, expires_at FROM leases WHERE expires_at > 0'),
-    endLeases: () => execute('UPDATE leases SET expires_at = 0'),
+    heldLeases: () =>
+      rowsOf(
+        journey.vaultPath,
+        "SELECT name, expires_at FROM leases WHERE expires_at > 0 AND name LIKE 'connection:%'",
+      ),
+    endLeases: () => execute("UPDATE leases SET expires_at = 0 WHERE name LIKE 'connection:%'"),
+    holdLease: (owner, ms) =>
+      execute(
+        "INSERT INTO leases (name, owner, fence, expires_at) VALUES ('connection:demo', ?, 1, ?)",
+        owner,
+        Date.now() + ms,
+      ),
     expireAccessToken() {
       const now = Date.now();
       execute(

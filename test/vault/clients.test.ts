@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DEFAULT_SETTINGS, type ServerSettings } from '../../src/core/server-settings.ts';
 import { Secret } from '../../src/secret.ts';
 import {
   type Client,
@@ -131,14 +132,14 @@ describe('a server', () => {
     resource: 'https://mcp.example.com',
     createdAt: 1,
   };
-  const save = (changes: Partial<Server> = {}) =>
+  const save = (changes: Partial<Omit<Server, 'settings'>> & { settings?: Partial<ServerSettings> } = {}) =>
     test.vault.transaction(() => saveServer({ ...server, ...changes }));
   const find = () => test.vault.run(() => findServer('coda'));
 
   it('is found by name and by URL, its resource to the letter', async () => {
     await save();
     await save({ name: 'second', createdAt: 2 });
-    expect(await find()).toEqual({ ...server, recovery: 'retry' });
+    expect(await find()).toEqual({ ...server, settings: DEFAULT_SETTINGS });
     const names = (await test.vault.run(() => findServersByUrl(server.url))).map(({ name }) => name);
     expect(names).toEqual(['coda', 'second']);
   });
@@ -146,15 +147,21 @@ describe('a server', () => {
   it('learns a new resource from a new login, never another URL', async () => {
     await save();
     await save({ resource: 'https://mcp.example.com/', url: 'https://evil.example.com', createdAt: 9 });
-    expect(await find()).toEqual({ ...server, resource: 'https://mcp.example.com/', recovery: 'retry' });
+    expect(await find()).toEqual({
+      ...server,
+      resource: 'https://mcp.example.com/',
+      settings: DEFAULT_SETTINGS,
+    });
   });
 
-  it('keeps its recovery policy until a login names another', async () => {
-    await save({ recovery: 'needs-login' });
+  it('keeps each setting until a login names another', async () => {
+    await save({ settings: { recovery: 'needs-login' } });
+    await save({ settings: { deadTokenErrors: ['bad_refresh_token'] } });
     await save();
-    expect(await find()).toMatchObject({ recovery: 'needs-login' });
-    await save({ recovery: 'retry' });
-    expect(await find()).toMatchObject({ recovery: 'retry' });
+    const both = { recovery: 'needs-login', deadTokenErrors: ['bad_refresh_token'] };
+    expect(await find()).toMatchObject({ settings: both });
+    await save({ settings: { recovery: 'retry' } });
+    expect(await find()).toMatchObject({ settings: { ...both, recovery: 'retry' } });
   });
 
   it('is forgotten once no connection uses it', async () => {

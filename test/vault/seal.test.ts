@@ -4,8 +4,9 @@ import { decodeProtectedHeader } from 'jose';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { query } from '../../src/vault/database.ts';
 import type { MasterKey } from '../../src/vault/keyring.ts';
+import { createKeys, hasKeys } from '../../src/vault/keys.ts';
 import { migrate } from '../../src/vault/migrate.ts';
-import { createKeys, hasKeys, openSealer, type Place, type Sealer } from '../../src/vault/seal.ts';
+import { openSealer, type Place, type Sealer } from '../../src/vault/seal.ts';
 import { openTestDatabase, type TestDatabase } from '../support/sqlite.ts';
 
 const PLACE: Place = { table: 'connections', row: 'row-1', column: 'secrets', generation: 3 };

@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import type { ConnectedEvent, LoginEvent } from '../../broker/login.ts';
 import { AUTH_METHODS, type AuthMethod } from '../../core/auth-methods.ts';
 import { RECOVERY_POLICIES, type RecoveryPolicy } from '../../core/recovery.ts';
-import { collectScopes, durationMs, port, readSecretFile } from '../arguments.ts';
+import { collect, collectScopes, durationMs, port, readSecretFile } from '../arguments.ts';
 import { asOperator, openSession } from '../session.ts';
 import { onStop } from '../signals.ts';
 import { pastedLines } from '../stdin.ts';
@@ -18,6 +18,7 @@ interface LoginOptions {
   clientSecretFile?: string;
   authMethod?: AuthMethod;
   recovery?: RecoveryPolicy;
+  deadTokenError?: string[];
   timeout?: number;
   json?: boolean;
 }
@@ -43,6 +44,11 @@ export function loginCommand(): Command {
       new Option('--recovery <policy>', 'when the answer to a refresh was lost (default: retry)').choices(
         RECOVERY_POLICIES,
       ),
+    )
+    .option(
+      '--dead-token-error <code>',
+      'error code by which this server says that a refresh token is dead (repeatable)',
+      collect,
     )
     .option('--timeout <duration>', 'how long to wait for the sign-in, such as 5m (default: 15m)', durationMs)
     .option('--json', 'one JSON object a line for each event')
@@ -74,6 +80,7 @@ async function run(target: string, options: LoginOptions, command: Command): Pro
           ...{ target, name, account, callbackPort, clientId, clientSecret, authMethod },
           scopes: options.scope ?? [],
           recovery: options.recovery,
+          deadTokenErrors: options.deadTokenError,
           timeoutMs: options.timeout,
         },
         {

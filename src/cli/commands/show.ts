@@ -52,6 +52,7 @@ function lines(view: ConnectionView): [string, string | undefined][] {
     ['client secret', view.client_secret_expires_at && `ends ${when(view.client_secret_expires_at)}`],
     ['redirect uri', told(view.redirect_uri)],
     ['recovery', view.recovery && `${view.recovery} when the answer to a refresh was lost`],
+    ['dead token', view.dead_token_errors && `said as ${told(view.dead_token_errors)}`],
     ['created', view.created_at],
   ];
 }
