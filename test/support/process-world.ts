@@ -112,7 +112,7 @@ export async function startProcessWorld({
     endLeases: () => execute("UPDATE leases SET expires_at = 0 WHERE name LIKE 'connection:%'"),
     holdLease: (owner, ms) =>
       execute(
-        "INSERT INTO leases (name, owner, fence, expires_at) VALUES ('connection:demo', ?, 1, ?)",
+        "UPDATE leases SET owner = ?, fence = fence + 1, expires_at = ? WHERE name = 'connection:demo'",
         owner,
         Date.now() + ms,
       ),
