@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { FAULT_ROWS } from './reliability/fault-matrix.ts';
 
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
 
@@ -25,6 +26,46 @@ describe('docs/errors.md', () => {
     const states = membersOf('src/core/connection.ts', 'ConnectionState');
     expect(states.length).toBe(7);
     for (const state of states) expect(headings).toContain(`State \`${state}\``);
+  });
+});
+
+describe('the table of connection codes in docs/errors.md', () => {
+  const [table = ''] = /^## Codes of a connection$.+?^## /ms.exec(read('docs/errors.md')) ?? [];
+  const described = [...table.matchAll(/^\| (.+?) \| (.+?) \|.*$/gm)].map(
+    ([line, codes = '', states = '']) => ({
+      codes: [...codes.matchAll(/`([a-z_0-9]+)`/g)].map(([, code = '']) => code),
+      states,
+      cells: line.split(' | ').length,
+    }),
+  );
+
+  test('gives cause, remedy and what to alert on for each', () => {
+    expect(described.length).toBeGreaterThan(10);
+    expect(described.filter(({ cells }) => cells !== 5)).toEqual([]);
+  });
+
+  /** Told in words: statuses, and what a server invents. */
+  const IN_WORDS = /^http_\d+$|^bad_refresh_token$/;
+
+  test('has every code a refresh can end with in the fault matrix, with its state', () => {
+    const seen = FAULT_ROWS.flatMap(({ code, state }) =>
+      (code?.source.match(/[a-z]+(_[a-z\d]+)*/g) ?? []).map(
+        (each) => [each.replace('_not_json', ''), state] as const,
+      ),
+    );
+    expect(seen.length).toBeGreaterThan(30);
+    const missing = seen.filter(
+      ([code, state]) =>
+        !IN_WORDS.test(code) &&
+        !described.some(({ codes, states }) => codes.includes(code) && states.includes(state)),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  test('has every code the broker makes itself', () => {
+    const codes = described.flatMap((row) => row.codes);
+    for (const code of ['no_refresh_token', 'unanswered', 'unsupported_token_type'])
+      expect(codes).toContain(code);
   });
 });
 

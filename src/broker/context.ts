@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { Agent } from '../core/access-policy.ts';
 import type { Connection } from '../core/connection.ts';
+import type { ServerSettings } from '../core/server-settings.ts';
 import type { TokenSet } from '../core/token-set.ts';
 import type { BrokerError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -42,9 +43,25 @@ export interface Flight {
 export interface UnsavedPair {
   connectionId: string;
   connection: string;
-  /** Generation it was asked from. */
+  /** Generation it was asked from. 0: there is no such connection yet. */
   from: number;
   tokens: TokenSet;
+  /** Undefined: a refresh brought it. */
+  login?: LoginFacts;
+}
+
+/** What a login stores besides its tokens. */
+export interface LoginFacts {
+  connection: string;
+  server: string;
+  account: string | null;
+  url: string;
+  resource: string;
+  clientRowId: string;
+  issuer: string;
+  /** What is not named stays as it was. */
+  settings: Partial<ServerSettings>;
+  actor: string;
 }
 
 export interface Rescue {

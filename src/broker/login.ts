@@ -212,7 +212,9 @@ async function finish(
   reached('login.redeemed');
   const tokens = readTokens(answer, metadata, clock.now(), finished.scope);
   const { settings } = finished;
-  await saveLogin(context, { target, resource, client, tokens, settings, actor: actorOf(OPERATOR) });
+  const { connection, server, account = null, url } = target;
+  const login = { connection, server, account, url, resource, settings, actor: actorOf(OPERATOR) };
+  await saveLogin(context, { ...login, clientRowId: client.rowId, issuer: client.issuer }, tokens);
   return {
     event: 'connected',
     connection: target.connection,

@@ -9,23 +9,25 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseTokenSet, serialiseTokenSet } from '../core/token-set.ts';
 import type { Log } from '../log.ts';
+import { findClient } from '../vault/clients.ts';
 import {
-  findConnectionById,
+  findConnection,
   openTokenSet,
   replaceTokenSet,
+  type StoredConnection,
   saveSpare,
   sealSpare,
   sealTokenSet,
 } from '../vault/connections.ts';
+import type { Steps } from '../vault/database.ts';
 import type { Vault } from '../vault/index.ts';
 import { closeOlderRotations } from '../vault/rotations.ts';
-import type { Context, Rescue } from './context.ts';
+import type { Context, LoginFacts, Rescue, UnsavedPair } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
+import { storeLogin } from './login-save.ts';
 
 /** Content of a rescue file, sealed. */
-interface RescuedPair {
-  connectionId: string;
-  from: number;
+interface RescuedPair extends Omit<UnsavedPair, 'tokens'> {
   /** As `serialiseTokenSet` wrote it. */
   tokens: string;
 }
@@ -36,11 +38,8 @@ const FILE_NAME = /^mtb-rescue-.+\.jwe$/;
 export function createRescue(vault: Vault, directories: string[], log: Log): Rescue {
   return {
     async write(pair) {
-      // A first login has no connection yet that the pair could be taken into: the person is there to repeat it.
-      if (pair.from === 0) return undefined;
       const name = `mtb-rescue-${vault.sealer.vaultId}-${pair.connectionId}-${pair.from}.jwe`;
-      const { connectionId, from, tokens } = pair;
-      const content: RescuedPair = { connectionId, from, tokens: serialiseTokenSet(tokens) };
+      const content: RescuedPair = { ...pair, tokens: serialiseTokenSet(pair.tokens) };
       const sealed = await vault.sealer.seal(JSON.stringify(content), placeOf(name));
       for (const directory of directories) {
         const path = join(directory, name);
@@ -73,34 +72,50 @@ export async function adoptRescued(context: Context, directories: string[]): Pro
 }
 
 async function adopt(context: Context, path: string): Promise<void> {
-  const { vault, clock } = context;
+  const { vault } = context;
   const sealed = readFileSync(path, 'utf8');
-  const pair = JSON.parse(await vault.sealer.open(sealed, placeOf(basename(path)))) as RescuedPair;
-  const tokens = parseTokenSet(pair.tokens);
-  const id = pair.connectionId;
-  const known = await vault.run(() => findConnectionById(id));
-  // Logged out meanwhile: there is nothing it could belong to.
-  if (!known) return;
-  await withLease(context, leaseOf(known.name), async () => {
-    const stored = (await vault.run(() => findConnectionById(id))) ?? known;
-    const current = await openTokenSet(vault.sealer, stored);
+  const rescued = JSON.parse(await vault.sealer.open(sealed, placeOf(basename(path)))) as RescuedPair;
+  const pair: UnsavedPair = { ...rescued, tokens: parseTokenSet(rescued.tokens) };
+  await withLease(context, leaseOf(pair.connection), async () => {
+    const stored = await vault.run(() => findConnection(pair.connection));
+    const current = stored && (await openTokenSet(vault.sealer, stored));
     // The process that put it aside could save it after all, and died before it removed the file.
-    if (current.refreshToken?.fingerprint() === tokens.refreshToken?.fingerprint()) return;
-    const next = await sealTokenSet(vault.sealer, id, pair.from + 1, tokens);
-    const spare = await sealSpare(vault.sealer, id, pair.from, tokens);
-    await vault.transaction(function* () {
-      const isReplaced = yield* replaceTokenSet(id, pair.from, next);
-      if (!isReplaced) yield* saveSpare(id, spare, pair.from);
-      yield* closeOlderRotations(id, pair.from + 1, clock.now());
-      yield* vault.audit.append({
-        actor: 'broker',
-        action: 'rescue',
-        connection: stored.name,
-        outcome: isReplaced ? 'ok' : 'late',
-        detail: { generation: pair.from + 1, refresh_token: tokens.refreshToken?.fingerprint() ?? null },
-      });
-    });
+    if (current && current.refreshToken?.fingerprint() === pair.tokens.refreshToken?.fingerprint()) return;
+    if (stored) return adoptInto(context, stored, pair);
+    // Logged out meanwhile, there is nothing it could belong to.
+    if (pair.login && pair.from === 0) await adoptLogin(context, pair, pair.login);
   });
+}
+
+/** Takes the place of the token set it came after, or becomes the spare of a newer one. */
+async function adoptInto(context: Context, stored: StoredConnection, pair: UnsavedPair): Promise<void> {
+  const { vault, clock } = context;
+  const { from, tokens, login } = pair;
+  const { id } = stored;
+  if (login && stored.generation === from) return adoptLogin(context, pair, login);
+  // Of a connection of that name which was logged out, or of another client: it would be refused here.
+  if (login ? login.clientRowId !== stored.clientRowId : id !== pair.connectionId) return;
+  const next = await sealTokenSet(vault.sealer, id, from + 1, tokens);
+  const spare = await sealSpare(vault.sealer, id, from, tokens);
+  await vault.transaction(function* () {
+    const isReplaced = yield* replaceTokenSet(id, from, next);
+    if (!isReplaced) yield* saveSpare(id, spare, from);
+    yield* closeOlderRotations(id, from + 1, clock.now());
+    yield* record(vault, pair, isReplaced ? 'ok' : 'late');
+  });
+}
+
+async function adoptLogin(context: Context, pair: UnsavedPair, login: LoginFacts): Promise<void> {
+  const { vault } = context;
+  // A client nobody used any more may be gone.
+  if (!(await vault.run(() => findClient(login.clientRowId)))) return;
+  await storeLogin(context, login, pair.tokens, pair.connectionId);
+  await vault.transaction(() => record(vault, pair, 'ok'));
+}
+
+function record(vault: Vault, { connection, from, tokens }: UnsavedPair, outcome: string): Steps<void> {
+  const detail = { generation: from + 1, refresh_token: tokens.refreshToken?.fingerprint() ?? null };
+  return vault.audit.append({ actor: 'broker', action: 'rescue', connection, outcome, detail });
 }
 
 /** Written as a new file: in a shared directory somebody may have laid a link under our name. */

@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { OPERATOR } from '../../src/broker/context.ts';
 import type { Broker } from '../../src/broker/index.ts';
+import { freePort } from '../support/free-port.ts';
 import { isRefresh } from '../support/gate.ts';
 import { signIn } from '../support/sign-in.ts';
 import { auditTrail, connectionRow } from '../support/vault-file.ts';
@@ -16,11 +17,9 @@ const files = () =>
 const refreshes = () => world.authorizationServer.requests.filter(isRefresh).length;
 
 /** Makes every save of a token fail as a broken disk does, until mended. */
-function breakSaves(): { mend(): void } {
+function breakSaves(what = 'UPDATE OF secrets ON connections'): { mend(): void } {
   const database = new DatabaseSync(world.vaultPath);
-  database.exec(
-    "CREATE TRIGGER broken BEFORE UPDATE OF secrets ON connections BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END",
-  );
+  database.exec(`CREATE TRIGGER broken BEFORE ${what} BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END`);
   return {
     mend() {
       database.exec('DROP TRIGGER broken');
@@ -105,6 +104,60 @@ describe('a new pair that the vault cannot take', () => {
     disk.mend();
     const next = await world.openBroker();
     expect(await next.token(OPERATOR, 'demo')).toMatchObject({ generation: 2 });
+  });
+
+  it('of a first login is put aside too, and the next command finds it connected', async () => {
+    const broker = await world.openBroker();
+    const disk = breakSaves('INSERT ON connections');
+    const outcome = await elapse(signIn(broker, world.authorizationServer, world.mcp.url));
+    expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'save_failed' } });
+    expect(files()).toHaveLength(1);
+    disk.mend();
+    const next = await world.openBroker();
+    expect(files()).toEqual([]);
+    expect(await next.refresh(OPERATOR, 'demo')).toMatchObject({ generation: 2, state: 'ok' });
+    expect(auditTrail(world.vaultPath).map(({ action }) => action)).toEqual(['login', 'rescue', 'refresh']);
+  });
+
+  it('of another login takes the place of the old one, with its own client', async () => {
+    const broker = await world.openBroker();
+    await signIn(broker, world.authorizationServer, world.mcp.url);
+    const before = connectionRow(world.vaultPath).client_row_id;
+    const disk = breakSaves();
+    const callbackPort = await freePort();
+    await elapse(signIn(broker, world.authorizationServer, world.mcp.url, { callbackPort }));
+    disk.mend();
+    const next = await world.openBroker();
+    expect(connectionRow(world.vaultPath)).toMatchObject({ generation: 2, state: 'ok' });
+    expect(connectionRow(world.vaultPath).client_row_id).not.toBe(before);
+    expect(await next.refresh(OPERATOR, 'demo')).toMatchObject({ generation: 3, state: 'ok' });
+  });
+
+  it('of a first login becomes the spare when the person was faster', async () => {
+    const broker = await world.openBroker();
+    const disk = breakSaves('INSERT ON connections');
+    await elapse(signIn(broker, world.authorizationServer, world.mcp.url));
+    disk.mend();
+    await signIn(broker, world.authorizationServer, world.mcp.url);
+    await world.openBroker();
+    expect(files()).toEqual([]);
+    expect(connectionRow(world.vaultPath)).toMatchObject({
+      generation: 1,
+      spare: expect.stringMatching(/^ey/),
+    });
+  });
+
+  it('belongs to nothing after a logout, also when somebody signs in anew under that name', async () => {
+    const broker = await world.openBroker();
+    await signIn(broker, world.authorizationServer, world.mcp.url);
+    const disk = breakSaves();
+    await elapse(broker.refresh(OPERATOR, 'demo'));
+    disk.mend();
+    await broker.logout(OPERATOR, 'demo');
+    await signIn(broker, world.authorizationServer, world.mcp.url);
+    await world.openBroker();
+    expect(files()).toEqual([]);
+    expect(connectionRow(world.vaultPath)).toMatchObject({ generation: 1, spare: null });
   });
 
   it('becomes the spare when a login was saved in its place meanwhile', async () => {
