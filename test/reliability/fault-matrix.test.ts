@@ -1,8 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { OPERATOR } from '../../src/broker/context.ts';
+import type { FaultWorld } from '../support/fault-world.ts';
+import { startProviderWorld } from '../support/faulty-provider.ts';
+import type { Presentation } from '../support/faulty-refreshes.ts';
 import { FAULTS } from '../support/hostile-faults.ts';
-import type { Presentation } from '../support/hostile-token-endpoint.ts';
-import { type HostileWorld, startHostileWorld } from '../support/hostile-world.ts';
+import { startHostileWorld } from '../support/hostile-world.ts';
 import type { CallAnswer } from '../support/http-call.ts';
 import { auditTrail, type ConnectionRow, connectionRow, journal, rowsOf } from '../support/vault-file.ts';
 import { type AgentAnswer, FAULT_ROWS, type FaultRow } from './fault-matrix.ts';
@@ -13,7 +15,13 @@ const LEFT_MS = 1000;
 /** No refresh token is shown again sooner, whatever happened. */
 const LEAST_PAUSE_MS = 5000;
 
-let world: HostileWorld;
+/** Every row is run at both: a server as strict as we read the standards, and one that others wrote. */
+const SERVERS = [
+  ['the hostile server', startHostileWorld],
+  ['oidc-provider', startProviderWorld],
+] as const;
+
+let world: FaultWorld;
 
 afterEach(() => world.close());
 
@@ -23,7 +31,7 @@ interface Secrets extends ConnectionRow {
 }
 
 const stored = () => connectionRow(world.vaultPath) as Secrets;
-const shown = () => world.hostile.presentations;
+const shown = () => world.server.presentations;
 
 function told({ status, json }: CallAnswer): AgentAnswer {
   if (status === 200) return json.warnings === undefined ? '200' : '200 with a warning';
@@ -36,16 +44,31 @@ async function askUnderFault({ fault }: FaultRow): Promise<CallAnswer> {
   const asked = world.askToken();
   const { kind } = FAULTS[fault].act;
   if (kind === 'hold' || kind === 'drip') {
-    await world.hostile.untilHeld();
+    await world.server.untilHeld();
     world.expireDeadlines();
   }
   return asked;
 }
 
+/** What the server made of the faulty request: it never came, was never seen, or was granted and spoilt. */
+function expectFaulted({ fault }: FaultRow): void {
+  const { commits, act } = FAULTS[fault];
+  const isOutOfReach = act.kind === 'closed' || act.kind === 'moved';
+  const met = { faulted: fault, outcome: commits ? 'rotated' : 'unseen' };
+  expect(shown()).toMatchObject(isOutOfReach ? [] : [met]);
+}
+
+/** An agent gets a token without a warning, and the protected server takes it. */
+async function expectGoodToken(): Promise<void> {
+  const answer = await world.askToken();
+  expect(told(answer)).toBe('200');
+  expect(await world.opens(answer.json.access_token)).toBe(true);
+}
+
 /** What holds at every moment, whatever went wrong. */
 async function expectNothingLost(): Promise<void> {
-  const newest = world.hostile.delivered.at(-1) ?? '';
-  if (world.hostile.isAlive(newest)) expect(await world.heldRefreshToken()).toBe(newest);
+  const newest = world.server.delivered.at(-1) ?? '';
+  if (await world.server.isAlive(newest)) expect(await world.heldRefreshToken()).toBe(newest);
   expect(rowsOf(world.vaultPath, 'SELECT * FROM clients')).not.toHaveLength(0);
   const refreshes = auditTrail(world.vaultPath).filter(({ action }) => action === 'refresh');
   expect(refreshes).toHaveLength(journal(world.vaultPath).length);
@@ -73,11 +96,12 @@ function titled(isPicked: (row: FaultRow) => boolean): (readonly [string, FaultR
   });
 }
 
-describe('a refresh that meets', () => {
+describe.each(SERVERS)('a refresh at %s that meets', (_server, start) => {
   it.each(titled(({ verdict }) => verdict === 'success'))('%s', async (_, row) => {
-    world = await startHostileWorld();
+    world = await start();
     world.clock.jump(HOUR_MS - LEFT_MS);
     expect(told(await askUnderFault(row))).toBe(row.alive);
+    expectFaulted(row);
     expect(stored()).toMatchObject({ state: row.state, generation: 2 });
     expect(stored().code ?? '').toMatch(row.code ?? /^$/);
     expect(journal(world.vaultPath)).toMatchObject([{ generation: 1, attempt: 1, outcome: 'success' }]);
@@ -91,19 +115,25 @@ describe('a refresh that meets', () => {
     world.clock.jump(LEAST_PAUSE_MS);
     await world.broker.refresh(OPERATOR, 'demo').catch(() => undefined);
     expect(stored()).toMatchObject({ generation: 3, state: 'ok' });
-    expect(told(await world.askToken())).toBe('200');
+    await expectGoodToken();
     expect(shown()).toHaveLength(row.presentations);
     await expectNothingLost();
   });
 
   it.each(titled(({ verdict }) => verdict !== 'success'))('%s', async (_, row) => {
-    world = await startHostileWorld({ graceMs: row.graceMs ?? 0 });
+    const { graceMs = 0, deadTokenErrors } = row;
+    world = await start({ graceMs, request: { deadTokenErrors } });
     world.clock.jump(HOUR_MS - LEFT_MS);
     const { secrets } = stored();
     expect(told(await askUnderFault(row))).toBe(row.alive);
+    expectFaulted(row);
     expect(stored()).toMatchObject({ state: row.state, generation: 1, failures: 1, secrets });
     expect(stored().code ?? '').toMatch(row.code ?? /^$/);
-    const outcome = row.verdict === 'unknown' ? null : stored().code;
+    const words: Partial<Record<typeof row.verdict, string | null>> = {
+      unknown: null,
+      final: 'invalid_grant',
+    };
+    const outcome = row.verdict in words ? words[row.verdict] : stored().code;
     expect(journal(world.vaultPath)).toMatchObject([{ generation: 1, attempt: 1, outcome }]);
     expectNextAttempt(row);
     await expectNothingLost();
@@ -150,11 +180,16 @@ async function expectEnding(row: FaultRow, secrets: string): Promise<void> {
   const answer = told(await world.askToken());
   expect(shown().length).toBeLessThanOrEqual(row.presentations);
   expect(shown().length).toBeGreaterThanOrEqual(row.lastsMs === undefined ? row.presentations : 2);
+  const { commits } = FAULTS[row.fault];
+  const { outcome } = shown().at(-1) as Presentation;
   if (row.ending === 'recovers') {
     expect(answer).toBe('200');
+    expect(outcome).toBe(commits ? 'grace' : 'rotated');
     await expectRecovered();
   } else {
     expect(answer).toBe('409 login_required');
+    expect(outcome).toBe(commits ? 'reused' : 'unseen');
+    expect(await world.server.family()).toEqual({ revoked: commits, generation: commits ? 2 : 1 });
     expect(stored()).toMatchObject({ state: 'login_required', generation: 1, secrets });
     await expectOnlyLoginHelps('409 login_required');
   }
@@ -177,9 +212,9 @@ async function expectRecovered(): Promise<void> {
   expect(journal(world.vaultPath).filter(({ finished_at }) => finished_at === null)).toEqual([]);
   await expectNothingLost();
   world.clock.jump(HOUR_MS);
-  expect(told(await world.askToken())).toBe('200');
+  await expectGoodToken();
   expect(stored()).toMatchObject({ state: 'ok', generation: 3 });
-  expect(world.hostile.family().revoked).toBe(false);
+  expect(await world.server.family()).toEqual({ revoked: false, generation: 3 });
   await expectNothingLost();
 }
 
@@ -192,6 +227,7 @@ async function expectOnlyLoginHelps(answer: AgentAnswer): Promise<void> {
   await expectNothingLost();
   await world.fault(undefined);
   await world.signIn();
-  expect(told(await world.askToken())).toBe('200');
+  await expectGoodToken();
+  expect(await world.server.family()).toEqual({ revoked: false, generation: 1 });
   expect(stored()).toMatchObject({ state: 'ok', generation: 2 });
 }

@@ -1,6 +1,7 @@
 /**
  * What every fault of a refresh means, as DESIGN §5 wants it: for the connection, for the agents that ask
- * meanwhile, and for the attempts after it. `fault-matrix.test.ts` runs each row; documents are made from them.
+ * meanwhile, and for the attempts after it. `fault-matrix.test.ts` runs each row at two servers, a
+ * strict one of our own and oidc-provider, with the same expectations. Documents are made from the rows.
  */
 import type { ConnectionState } from '../../src/core/connection.ts';
 import type { Verdict } from '../../src/core/verdict.ts';
@@ -38,6 +39,8 @@ export interface FaultRow {
   expired: AgentAnswer;
   /** The server accepts a used refresh token once more for so long. Default 0: reuse revokes. */
   graceMs?: number;
+  /** Codes by which this server says `invalid_grant`, as the operator told at the login. */
+  deadTokenErrors?: string[];
   /** The next attempt comes so much later at the earliest and at the latest. Undefined: none is planned. */
   nextAttemptSeconds?: readonly [number, number];
   /** The fault stays for this long, and the ladder of attempts is climbed. Default: until before the next one. */
@@ -179,6 +182,20 @@ export const FAULT_ROWS: readonly FaultRow[] = [
   clientInvalid('invalid_client with 401', /^invalid_client$/),
   clientInvalid('dead token called unauthorized_client', /^unauthorized_client$/),
   configError({ fault: 'dead token called invalid_request', code: /^invalid_request$/ }),
+  ...(['unauthorized_client', 'invalid_request', 'bad_refresh_token'] as const).map((error) =>
+    final(`dead token called ${error}`, {
+      name: `dead token called ${error}, at a server known for it`,
+      code: new RegExp(`^${error}$`),
+      deadTokenErrors: [error],
+    }),
+  ),
+  final('dead token called bad_refresh_token, with 200', {
+    name: 'dead token called bad_refresh_token, with 200, at a server known for it',
+    code: /^bad_refresh_token$/,
+    deadTokenErrors: ['bad_refresh_token'],
+    lastsMs: Number.POSITIVE_INFINITY,
+    ending: 'login_required',
+  }),
   unknown('dead token called bad_refresh_token', /^bad_refresh_token$/),
   unknown('dead token called bad_refresh_token, with 200', /^bad_refresh_token$/),
 ];

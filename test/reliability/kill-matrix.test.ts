@@ -4,9 +4,11 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { LEASE_MS } from '../../src/broker/lease.ts';
 import { DEFAULT_LOGIN_TIMEOUT_MS } from '../../src/broker/login.ts';
 import { STEPS, type Step } from '../../src/steps.ts';
+
 import { keyIdOf } from '../../src/vault/jwe.ts';
-import type { FaultRule } from '../support/fault.ts';
+
 import { freePort } from '../support/free-port.ts';
+import { inGrace } from '../support/grace.ts';
 import {
   type ProcessWorld,
   type RunningDaemon,
@@ -37,21 +39,13 @@ interface Before {
 
 async function start({ journey, hasGrace, recovery }: KillRow): Promise<Before> {
   world = await startProcessWorld({ isSignedIn: journey !== 'first login', recovery });
-  if (hasGrace) world.authorizationServer.fail(inGrace);
+  if (hasGrace) world.authorizationServer.fail(inGrace(requests()));
   if (journey === 'first login') return { rows: [], login: undefined, daemon: undefined };
   if (journey === 'refresh for an agent') world.expireAccessToken();
   const isWatched = journey === 're-login' || journey === 'logout';
   const daemon = isWatched ? await world.startDaemon() : undefined;
   return { rows: connections(), login: await stored(), daemon };
 }
-
-/** Answers a used refresh token with the pair that was issued for it, as a server does that knows of lost answers. */
-const inGrace: FaultRule = (request) => {
-  const used = (token = '') =>
-    requests().find(({ form, status, answer }) => status === 200 && answer && form?.refresh_token === token);
-  const earlier = request.grantType === 'refresh_token' ? used(request.form?.refresh_token) : undefined;
-  return earlier && { status: 200, body: earlier.answer as object };
-};
 
 /** Starts the journey of the row; resolves when its process is dead. */
 async function die({ journey, step }: KillRow): Promise<TracedProcess> {

@@ -53,6 +53,42 @@ describe('a fault of the authorization server', () => {
     expect(server.refreshes()).toBe(1);
   });
 
+  it('instead answers for a server that never sees the request', async () => {
+    server.fail((request) =>
+      isRefresh(request) ? { instead: async (response) => void response.writeHead(418).end() } : undefined,
+    );
+    const cause = { status: 418 };
+    await expect(refresh(login, login.tokens.refresh_token)).rejects.toMatchObject({ cause });
+    expect(server.requests.at(-1)).toMatchObject({ grantType: 'refresh_token', status: 0 });
+    expect(await server.refreshTokenIsActive(login.tokens.refresh_token ?? '')).toBe(true);
+  });
+
+  it('instead has the decision of the server before anything of it is sent', async () => {
+    const token = login.tokens.refresh_token ?? '';
+    let before: unknown;
+    server.fail((request) =>
+      isRefresh(request)
+        ? {
+            async instead(response, decide) {
+              const send = await decide();
+              const names = response.getHeaderNames();
+              before = [
+                request.status,
+                names,
+                response.headersSent,
+                await server.refreshTokenIsActive(token),
+              ];
+              send();
+            },
+          }
+        : undefined,
+    );
+    const { refresh_token } = await refresh(login, token);
+    expect(before).toEqual([200, [], false, false]);
+    expect(server.requests.at(-1)).toMatchObject({ answer: { refresh_token } });
+    expect(await server.refreshTokenIsActive(refresh_token ?? '')).toBe(true);
+  });
+
   it('a pending rule holds the request back until the test lets it go', async () => {
     const gate = Promise.withResolvers<undefined>();
     const arrived = Promise.withResolvers<void>();

@@ -4,8 +4,8 @@ import type OidcProvider from 'oidc-provider';
 import { type ApproveOptions, approveAt } from './approve.ts';
 import { createProvider, forgive, type ProviderOptions, type Resources } from './authorization-provider.ts';
 import { INTERACTION_PATH, serveConsentPage } from './consent-page.ts';
-import { answerUnderFault, type FaultRule, sendFault } from './fault.ts';
-import { closeServer, listenOnLoopback } from './loopback.ts';
+import { answerUnderFault, type FaultRule, holdBackAnswer, sendFault } from './fault.ts';
+import { closeServer, listenOnLoopback, setListening } from './loopback.ts';
 import { createMemoryStore } from './memory-adapter.ts';
 import {
   parseJson,
@@ -14,7 +14,7 @@ import {
   recordRequest,
   replayRequest,
 } from './recorded-request.ts';
-import { type TokenStatus, tokenStatus } from './token-status.ts';
+import { refreshTokenIsActive, type TokenStatus, tokenStatus } from './token-status.ts';
 
 /** Everything is optional; the defaults are a well-behaved server. */
 export interface AuthorizationServerOptions extends ProviderOptions {
@@ -41,10 +41,14 @@ export interface AuthorizationServer {
   refreshes(): number;
   /** What the server itself says about an access token. */
   tokenIsActive(token: string): Promise<TokenStatus>;
+  /** Whether the server itself would accept a refresh token now. */
+  refreshTokenIsActive(token: string): Promise<boolean>;
   /** Forgets all grants of an account: the next refresh answers `invalid_grant`. */
   revokeGrantsOf(account: string): Promise<void>;
   /** Asks `rule` about every request from now on, in place of the rule before; undefined ends it. */
   fail(rule: FaultRule | undefined): void;
+  /** Closes the listener, or opens it again on the same port. */
+  setListening(isListening: boolean): Promise<void>;
   /** Stops. Throws when the provider itself crashed on a request in the meantime. */
   close(): Promise<void>;
 }
@@ -85,18 +89,31 @@ export async function startAuthorizationServer(
       sendFault(response, fault);
       return;
     }
-    answerUnderFault(response, fault, (status, body) => {
+    const processed = (status: number, body: unknown) => {
       recorded.status = status;
       if (typeof body === 'string' || Buffer.isBuffer(body)) recorded.answer = parseJson(Buffer.from(body));
-    });
+    };
+    const handle = () => handleRequest(replayRequest(request, forgive(read, resources)), response, recorded);
+    if (fault && 'instead' in fault) {
+      await fault.instead(response, () => holdBackAnswer(response, handle, processed));
+      return;
+    }
+    answerUnderFault(response, fault, processed);
+    await handle();
+  }
+
+  async function handleRequest(
+    request: IncomingMessage,
+    response: ServerResponse,
+    recorded: RecordedRequest,
+  ): Promise<void> {
     if (!provider) throw new Error('a request came before the provider was ready');
-    const replayed = replayRequest(request, forgive(read, resources));
     if (recorded.path.startsWith(INTERACTION_PATH)) {
-      await serveConsentPage(provider, replayed, response, recorded);
+      await serveConsentPage(provider, request, response, recorded);
     } else if (recorded.grantType === undefined) {
-      await provider.callback()(replayed, response);
+      await provider.callback()(request, response);
     } else {
-      await inTurn(() => provider?.callback()(replayed, response));
+      await inTurn(() => provider?.callback()(request, response));
     }
   }
 
@@ -123,10 +140,12 @@ export async function startAuthorizationServer(
     refreshes: () =>
       requests.filter(({ grantType, status }) => grantType === 'refresh_token' && status === 200).length,
     tokenIsActive: (token) => tokenStatus(provider, token),
+    refreshTokenIsActive: (token) => refreshTokenIsActive(provider, token),
     revokeGrantsOf: async (account) => store.revokeGrantsOf(account),
     fail(newRule) {
       rule = newRule;
     },
+    setListening: (isListening) => setListening(server, Number(new URL(issuer).port), isListening),
     async close() {
       await closeServer(server);
       if (crashes.length > 0) throw new AggregateError(crashes, 'the authorization server crashed');

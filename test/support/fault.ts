@@ -7,11 +7,14 @@ import type { RecordedRequest } from './recorded-request.ts';
  *   then it handles it fully (a refresh token is rotated) and only its answer is replaced, like by a broken proxy.
  * - `destroyBefore`: the connection is cut and the server never sees the request.
  * - `destroyAfter`: the server handles the request fully, then the connection is cut without an answer.
+ * - `instead`: answers in place of the server. The server handles the request when `decide` is called, once
+ *   at most: then the record has its decision, and the result sends it.
  */
 export type Fault =
   | { status: number; headers?: Record<string, string>; body?: string | object; afterProcessing?: boolean }
   | { destroyBefore: true }
-  | { destroyAfter: true };
+  | { destroyAfter: true }
+  | { instead(response: ServerResponse, decide: () => Promise<() => void>): Promise<void> };
 
 /**
  * Decides about each request; undefined lets it pass. A pending promise holds the request back, so a test can make
@@ -25,7 +28,7 @@ export type FaultRule = (request: RecordedRequest) => Fault | undefined | Promis
  */
 export function answerUnderFault(
   response: ServerResponse,
-  fault: Fault | undefined,
+  fault: Exclude<Fault, { instead: unknown }> | undefined,
   processed: (status: number, body: unknown) => void,
 ): void {
   const end = response.end.bind(response) as (...args: unknown[]) => ServerResponse;
@@ -39,14 +42,41 @@ export function answerUnderFault(
   }) as typeof response.end;
 }
 
+/**
+ * Lets the server behind `response` `handle` its request without sending anything: calls `processed` like
+ * `answerUnderFault`. The result sends the answer after all, as the server meant it.
+ */
+export async function holdBackAnswer(
+  response: ServerResponse,
+  handle: () => Promise<void>,
+  processed: (status: number, body: unknown) => void,
+): Promise<() => void> {
+  const end = response.end.bind(response) as (...args: unknown[]) => ServerResponse;
+  const { promise, resolve } = Promise.withResolvers<() => void>();
+  response.end = ((...args: unknown[]) => {
+    response.end = end as typeof response.end;
+    processed(response.statusCode, args[0]);
+    const headers = new Map(Object.entries(response.getHeaders()) as [string, string][]);
+    removeHeaders(response);
+    resolve(() => void end.apply(response.setHeaders(headers), args));
+    return response;
+  }) as typeof response.end;
+  await handle();
+  return promise;
+}
+
 /** Sends the answer of a `status` fault, without any header that was set before. An object becomes JSON. */
 export function sendFault(
   response: ServerResponse,
   fault: Extract<Fault, { status: number }>,
 ): ServerResponse {
-  for (const name of response.getHeaderNames()) response.removeHeader(name);
+  removeHeaders(response);
   const { status, headers, body = '' } = fault;
   const isJson = typeof body === 'object';
   response.writeHead(status, { ...(isJson ? { 'content-type': 'application/json' } : {}), ...headers });
   return response.end(isJson ? JSON.stringify(body) : body);
+}
+
+function removeHeaders(response: ServerResponse): void {
+  for (const name of response.getHeaderNames()) response.removeHeader(name);
 }

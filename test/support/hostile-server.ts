@@ -4,40 +4,28 @@
  * refresh token, reuse revokes, and `resource` is demanded.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { FAULTS, type FaultBehaviour, type FaultName } from './hostile-faults.ts';
+import type { FaultServer } from './fault-world.ts';
+import { FAULTS } from './hostile-faults.ts';
 import { createGrantStore, type GrantOptions, type GrantStore } from './hostile-grants.ts';
 import { createLogins } from './hostile-logins.ts';
-import { createTokenEndpoint, type TokenEndpoint } from './hostile-token-endpoint.ts';
+import { createTokenEndpoint } from './hostile-token-endpoint.ts';
 import { sendJson } from './hostile-wire.ts';
-import { closeServer, listenOnLoopback } from './loopback.ts';
+import { listenOnLoopback, setListening } from './loopback.ts';
+import { createReach } from './reach.ts';
 import { parseJson, readRequest } from './recorded-request.ts';
-import { type SelfSignedServer, startSelfSignedServer } from './self-signed.ts';
 
 export interface HostileServer
-  extends Pick<GrantStore, 'isAlive' | 'family' | 'resourceOf'>,
-    Pick<TokenEndpoint, 'presentations' | 'delivered' | 'untilHeld' | 'letGo'> {
+  extends Omit<FaultServer, 'isAlive' | 'family'>,
+    Pick<GrantStore, 'isAlive' | 'family' | 'resourceOf'> {
   issuer: string;
   /** RFC 8707 resource, the same as `url`. */
   resource: string;
-  /** Address of the protected MCP endpoint. */
-  url: string;
-  /** Goes where a login leads to; the redirect back, not opened. Throws when the server shows an error page. */
-  approve(authorizationUrl: string): Promise<string>;
-  /**
-   * Every refresh meets `kind` from now on, or only the next `times`; undefined ends it. A server that cannot be
-   * reached cannot count, so there `times` means nothing.
-   */
-  fault(kind: FaultName | undefined, options?: { times?: number }): Promise<void>;
-  close(): Promise<void>;
 }
 
 /** Defaults: the real clock, access tokens for an hour, rotation, no grace. */
 export type HostileServerOptions = Partial<GrantOptions>;
 
 const RESOURCE_METADATA = '/.well-known/oauth-protected-resource/mcp';
-
-/** No host has a name under `.invalid` (RFC 6761 §6.4). */
-const UNKNOWN_HOST = 'https://authorization-server.invalid';
 
 /** Starts it on loopback. */
 export async function startHostileServer(options: HostileServerOptions = {}): Promise<HostileServer> {
@@ -58,8 +46,9 @@ export async function startHostileServer(options: HostileServerOptions = {}): Pr
   const grants = createGrantStore({ clock, accessTokenSeconds, graceMs, rotate });
   const logins = createLogins(clock, issuer, resource);
   const endpoint = createTokenEndpoint({ clock, grants, logins });
-  let tokenOrigin = issuer;
-  let untrusted: SelfSignedServer | undefined;
+  const { refreshes } = endpoint;
+  const listen = (isListening: boolean) => setListening(server, Number(new URL(issuer).port), isListening);
+  const reach = createReach(issuer, listen);
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method, url, headers, body } = await readRequest(request);
@@ -69,7 +58,7 @@ export async function startHostileServer(options: HostileServerOptions = {}): Pr
       case `GET ${RESOURCE_METADATA}`:
         return sendJson(response, 200, { resource, authorization_servers: [issuer] });
       case 'GET /.well-known/oauth-authorization-server':
-        return sendJson(response, 200, metadataOf(issuer, tokenOrigin));
+        return sendJson(response, 200, metadataOf(issuer, reach.tokenOrigin()));
       case 'POST /register': {
         const registered = logins.register(parseJson(body));
         return sendJson(response, registered.status, registered.body);
@@ -96,22 +85,11 @@ export async function startHostileServer(options: HostileServerOptions = {}): Pr
     sendJson(response, isAllowed ? 200 : 401, {});
   }
 
-  /** Closes, opens and moves what the fault asks for. */
-  async function setReach(act: FaultBehaviour['act'] | undefined): Promise<void> {
-    const isOpen = act?.kind !== 'closed';
-    if (isOpen && !server.listening) await listenOnLoopback(server, Number(new URL(issuer).port));
-    if (!isOpen && server.listening) await closeServer(server);
-    tokenOrigin = issuer;
-    if (act?.kind !== 'moved') return;
-    if (act.to === 'bad certificate') untrusted ??= await startSelfSignedServer();
-    tokenOrigin = untrusted && act.to === 'bad certificate' ? untrusted.url : UNKNOWN_HOST;
-  }
-
   return {
     ...{ issuer, resource, url: resource },
     ...{ isAlive: grants.isAlive, family: grants.family, resourceOf: grants.resourceOf },
-    ...{ presentations: endpoint.presentations, delivered: endpoint.delivered },
-    ...{ untilHeld: endpoint.untilHeld, letGo: endpoint.letGo },
+    ...{ presentations: refreshes.presentations, delivered: refreshes.delivered },
+    ...{ untilHeld: refreshes.untilHeld, letGo: refreshes.letGo },
     async approve(authorizationUrl) {
       const response = await fetch(authorizationUrl, { redirect: 'manual' });
       const location = response.headers.get('location');
@@ -119,13 +97,13 @@ export async function startHostileServer(options: HostileServerOptions = {}): Pr
       return location;
     },
     async fault(name, { times = Number.POSITIVE_INFINITY } = {}) {
-      endpoint.setFault(name, times);
-      await setReach(name === undefined ? undefined : FAULTS[name].act);
+      refreshes.setFault(name, times);
+      await reach.set(name === undefined ? undefined : FAULTS[name].act);
     },
     async close() {
-      endpoint.letGo();
-      await untrusted?.close();
-      if (server.listening) await closeServer(server);
+      refreshes.letGo();
+      await reach.close();
+      await listen(false);
     },
   };
 }

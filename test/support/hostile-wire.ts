@@ -1,4 +1,4 @@
-/** How the faults of the hostile server look on the wire. */
+/** How the faults look on the wire, whichever server they happen to. */
 import type { ServerResponse } from 'node:http';
 import type { FaultAct } from './hostile-faults.ts';
 import type { TokenEndpointAnswer } from './hostile-grants.ts';
@@ -37,7 +37,7 @@ export function sendJson(
 export async function sendUnderFault(
   response: ServerResponse,
   act: RequestAct,
-  decide: () => TokenEndpointAnswer,
+  decide: () => Promise<TokenEndpointAnswer>,
   wire: Wire,
 ): Promise<Delivery> {
   switch (act.kind) {
@@ -52,7 +52,7 @@ export async function sendUnderFault(
       return 'withheld';
     }
     case 'change': {
-      const { status, body } = decide();
+      const { status, body } = await decide();
       const isChanged = status === 200;
       sendJson(response, status, isChanged ? act.change(body) : body, act.contentType);
       return 'delivered';
@@ -63,21 +63,21 @@ export async function sendUnderFault(
     case 'hold': {
       await wire.hold();
       if (response.destroyed) return 'withheld';
-      const { status, body } = decide();
+      const { status, body } = await decide();
       sendJson(response, status, body);
       return 'delivered';
     }
     case 'drip':
-      drip(response, decide());
+      drip(response, await decide());
       void wire.hold();
       return 'withheld';
     case 'flood': {
-      const { status, body } = decide();
+      const { status, body } = await decide();
       sendJson(response, status, { padding: 'x'.repeat(FLOOD_BYTES), ...body });
       return 'withheld';
     }
     case 'truncate': {
-      const { status, body } = decide();
+      const { status, body } = await decide();
       const text = JSON.stringify(body);
       response.writeHead(status, { 'content-type': 'application/json', 'content-length': text.length });
       response.write(text.slice(0, text.length / 2), () => response.destroy());

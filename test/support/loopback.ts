@@ -16,6 +16,12 @@ export async function listenOnLoopback(server: Server, port = 0): Promise<string
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
+/** Stops `server` like `closeServer`, or lets it listen at `port` again. Does nothing where that is so. */
+export async function setListening(server: Server, port: number, isListening: boolean): Promise<void> {
+  if (isListening && !server.listening) await listenOnLoopback(server, port);
+  if (!isListening && server.listening) await closeServer(server);
+}
+
 /** Stops `server` at once: idle and open connections are cut, so that a hung answer cannot hold up a test run. */
 export async function closeServer(server: Server): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));

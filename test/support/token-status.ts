@@ -29,6 +29,11 @@ export async function tokenStatus(provider: OidcProvider, token: string): Promis
   };
 }
 
+/** Whether `provider` itself would accept a refresh token now: neither used nor gone with its login. */
+export async function refreshTokenIsActive(provider: OidcProvider, token: string): Promise<boolean> {
+  return (await provider.RefreshToken.find(token))?.isValid === true;
+}
+
 async function jwtStatus(issuer: string, token: string): Promise<TokenStatus> {
   try {
     const { payload } = await jwtVerify<TokenStatus>(token, await verificationKey(), {
