@@ -49,6 +49,7 @@ export async function startDaemon(
   return {
     urls: listeners.map(({ url }) => url),
     async close() {
+      broker.beginStop();
       await Promise.all(listeners.map((listener) => stop(listener, clock)));
       await broker.close();
     },

@@ -68,6 +68,10 @@ export interface Rescue {
   /** Path of the file, or undefined when no directory took it. */
   write(pair: UnsavedPair): Promise<string | undefined>;
   remove(path: string): void;
+  /** Takes in what processes before us put aside. What cannot be taken in stays where it is. */
+  adoptAll(): Promise<void>;
+  /** The same for one connection. Throws when the vault cannot take it. */
+  adoptFor(connectionId: string): Promise<void>;
 }
 
 /** How long this process means to live. */

@@ -14,6 +14,9 @@ import type { Vault } from '../vault/index.ts';
 
 const BATCH_MS = 100;
 
+/** Kept in memory at most while the vault cannot be written. */
+const MOST_WAITING = 10_000;
+
 export interface HandOut {
   record: AuditRecord;
   connectionId: string;
@@ -31,21 +34,37 @@ export interface HandOuts {
 export function createHandOuts(vault: Vault, clock: Clock, log: Log): HandOuts {
   let waiting: HandOut[] = [];
   let isScheduled = false;
+  let writing: Promise<void> = Promise.resolve();
   const closing = new AbortController();
 
-  async function flush(): Promise<void> {
+  /** One after the other: while the vault is locked there is one that waits, not one for each batch. */
+  function flush(): Promise<void> {
+    writing = writing.catch(() => {}).then(writeWaiting);
+    return writing;
+  }
+
+  async function writeWaiting(): Promise<void> {
     const batch = waiting;
     waiting = [];
-    if (batch.length > 0) await vault.transaction(() => write(vault, batch, clock.now()));
+    if (batch.length === 0) return;
+    try {
+      await vault.transaction(() => write(vault, batch, clock.now()));
+    } catch (error) {
+      waiting = [...batch, ...waiting];
+      throw error;
+    }
   }
 
   async function flushSoon(): Promise<void> {
     isScheduled = true;
     await clock.wait(BATCH_MS, closing.signal).catch(() => {});
-    isScheduled = false;
     await flush().catch((error: unknown) =>
-      log.error({ err: error }, 'the audit trail could not be written'),
+      log.error({ err: error, waiting: waiting.length }, 'the audit trail could not be written yet'),
     );
+    const lost = waiting.splice(0, waiting.length - MOST_WAITING).length;
+    if (lost > 0) log.error({ lost }, 'tokens were handed out that the audit trail will not tell of');
+    isScheduled = false;
+    if (waiting.length > 0 && !closing.signal.aborted) void flushSoon();
   }
 
   return {

@@ -9,7 +9,7 @@ import { openVault } from '../vault/index.ts';
 import { type AgentView, addAgent, authenticate, listAgentViews, type NewAgent, revoke } from './agents.ts';
 import { type CheckOptions, type CheckView, check } from './check.ts';
 import { type ConnectionView, listFor, showFor } from './connections.ts';
-import type { Caller, Context } from './context.ts';
+import type { Caller, Context, RefreshParts } from './context.ts';
 import { createHandOuts } from './hand-outs.ts';
 import { type Readiness, readiness } from './health.ts';
 import {
@@ -26,7 +26,7 @@ import { createMetadataSource } from './metadata.ts';
 import { announce } from './presence.ts';
 import { createRefresher } from './refresh.ts';
 import { refreshNow } from './refresh-now.ts';
-import { adoptRescued, createRescue } from './rescue.ts';
+import { createRescue } from './rescue.ts';
 import { startScheduler } from './scheduler.ts';
 import { type GrantedToken, getToken, type TokenQuery } from './tokens.ts';
 
@@ -65,6 +65,8 @@ export interface Broker {
     retire(id: string): Promise<void>;
   };
   readiness(): Promise<Readiness>;
+  /** Says that the end is near: nobody waits for others any more, and what cannot be saved is put aside at once. */
+  beginStop(): void;
   /** Finishes what was begun: refreshes in flight and records not yet written. Then closes the vault. */
   close(): Promise<void>;
 }
@@ -78,13 +80,13 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const metadata = createMetadataSource(vault.cache('server-metadata'), fetch);
   const stop = new AbortController();
   const lifetime = { isResident, stopping: stop.signal };
-  const rescue = createRescue(vault, settings.rescueDirectories, log);
+  const rescue = createRescue({ vault, clock, log }, settings.rescueDirectories);
   const parts = { vault, clock, fetch, log, metadata, rescue, lifetime, unsaved: new Set<string>() };
   const refresher = createRefresher(parts);
   const handOuts = createHandOuts(vault, clock, log);
   const context: Context = { ...parts, refresher, handOuts };
-  const presence = await announce(parts);
-  await adoptRescued(context, settings.rescueDirectories);
+  const presence = isResident ? await announceOrClose(parts) : undefined;
+  await rescue.adoptAll();
   const scheduler = isResident ? startScheduler(context) : undefined;
   return {
     login: (request, hooks) => login(context, request, hooks),
@@ -106,13 +108,23 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       retire: (id) => retireKey(context, id),
     },
     readiness: () => readiness(context, scheduler),
+    beginStop: () => stop.abort(),
     async close() {
       stop.abort();
       await scheduler?.stop();
       await refresher.idle();
       await handOuts.close();
-      await presence.leave();
+      await presence?.leave();
       await vault.close();
     },
   };
+}
+
+async function announceOrClose(parts: RefreshParts): ReturnType<typeof announce> {
+  try {
+    return await announce(parts);
+  } catch (error) {
+    await parts.vault.close();
+    throw error;
+  }
 }

@@ -7,7 +7,14 @@
 import { BrokerError } from '../errors.ts';
 import { REQUEST_DEADLINE_MS } from '../oauth/http.ts';
 import type { Vault } from '../vault/index.ts';
-import { type Lease, listLeases, releaseLease, renewLease, takeLease } from '../vault/leases.ts';
+import {
+  type Lease,
+  listLeases,
+  releaseLease,
+  renewLease,
+  type TakenLease,
+  takeLease,
+} from '../vault/leases.ts';
 import { isGone } from '../vault/owner.ts';
 import type { Context } from './context.ts';
 
@@ -18,7 +25,11 @@ const HEARTBEAT_MS = LEASE_MS / 4;
 const WAIT_DEADLINE_MS = LEASE_MS;
 const POLL_MS = 50;
 
+/** Who waits longer for another process is better told to come again. */
+const PATIENCE_MS = 20_000;
+
 type Parts = Pick<Context, 'vault' | 'clock' | 'log'>;
+type WaitingParts = Parts & Pick<Context, 'lifetime'>;
 
 /** The lease that guards the secrets of a connection. */
 export const leaseOf = (connectionName: string) => `connection:${connectionName}`;
@@ -27,29 +38,40 @@ export const leaseOf = (connectionName: string) => `connection:${connectionName}
  * Runs `work` while holding the lease.
  *
  * @param unlessDone asked before each try; a value ends the wait and is the result, without the lease
- * Throws `upstream_unavailable` when the holder does not let go for 45 s.
+ * @param onLongWait called when it is not ours after 20 s; the wait goes on
+ * Throws `upstream_unavailable` when the holder does not let go for 45 s, or when we are told to stop.
  */
 export async function withLease<T>(
-  parts: Parts,
+  parts: WaitingParts,
   name: string,
-  work: (lease: Lease) => Promise<T>,
+  work: (lease: TakenLease) => Promise<T>,
   unlessDone: () => Promise<T | undefined> = async () => undefined,
+  onLongWait: () => void = () => {},
 ): Promise<T> {
-  const { vault, clock } = parts;
-  const deadline = clock.now() + WAIT_DEADLINE_MS;
+  const { vault, clock, lifetime } = parts;
+  // Counted, not read from the clock, which may be set meanwhile.
+  let waitedMs = 0;
   for (;;) {
     const done = await unlessDone();
     if (done !== undefined) return done;
     await endLeasesOfTheGone(parts);
-    const lease = await vault.transaction(() => takeLease(name, vault.owner, clock.now(), LEASE_MS));
+    const now = clock.now();
+    const isPatienceOver = waitedMs >= WAIT_DEADLINE_MS;
+    // One that ends later than any can was taken before the clock was set back; a holder at work had renewed it.
+    const latestEnd = isPatienceOver ? now + LEASE_MS : undefined;
+    const lease = await vault.transaction(() => takeLease(name, vault.owner, now, LEASE_MS, latestEnd));
     if (lease) return hold(parts, lease, work);
-    if (clock.now() >= deadline) {
+    if (waitedMs >= PATIENCE_MS) onLongWait();
+    // Nothing was begun: who is told to stop need not wait for others.
+    if (isPatienceOver || lifetime.stopping.aborted) {
       throw new BrokerError('upstream_unavailable', `another broker process is still busy with ${name}`, {
         hint: 'try again in a moment',
         retryAfterSeconds: 5,
       });
     }
-    await clock.wait(POLL_MS * (1 + Math.random()));
+    const pauseMs = POLL_MS * (1 + Math.random());
+    await clock.wait(pauseMs, lifetime.stopping).catch(() => {});
+    waitedMs += pauseMs;
   }
 }
 
@@ -62,7 +84,7 @@ export async function endLeasesOfTheGone({ vault, clock, log }: Parts): Promise<
   }
 }
 
-async function hold<T>(parts: Parts, lease: Lease, work: (lease: Lease) => Promise<T>): Promise<T> {
+async function hold<T>(parts: Parts, lease: TakenLease, work: (lease: TakenLease) => Promise<T>): Promise<T> {
   const stop = new AbortController();
   const heartbeat = keepAlive(parts, lease, stop.signal);
   try {

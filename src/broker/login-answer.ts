@@ -104,7 +104,12 @@ async function limit({ clock, timeoutMs, signal }: AnswerSources, done: AbortSig
   } catch {
     throw interrupted();
   }
-  throw new BrokerError('login_timeout', `nobody came back within ${Math.round(timeoutMs / 1000)} s`, {
+  throw timedOut(timeoutMs);
+}
+
+/** Nobody came back in time. */
+export function timedOut(timeoutMs: number): BrokerError {
+  return new BrokerError('login_timeout', `nobody came back within ${Math.round(timeoutMs / 1000)} s`, {
     hint:
       'run the login again, with --timeout for more time\n' +
       'if the server showed an error instead of asking for consent, our registration there may be gone',

@@ -5,7 +5,15 @@
 import { randomUUID } from 'node:crypto';
 import type { TokenSet } from '../core/token-set.ts';
 import { reached } from '../steps.ts';
-import { findConnection, insertConnection, replaceTokenSet, sealTokenSet } from '../vault/connections.ts';
+import {
+  findConnection,
+  insertConnection,
+  replaceTokenSet,
+  type SealedTokenSet,
+  type StoredConnection,
+  sealTokenSet,
+} from '../vault/connections.ts';
+import type { Steps } from '../vault/database.ts';
 import { closeOlderRotations } from '../vault/rotations.ts';
 import { saveServer } from '../vault/servers.ts';
 import type { Context, LoginFacts } from './context.ts';
@@ -24,34 +32,19 @@ export async function saveLogin(context: Context, login: LoginFacts, tokens: Tok
   reached('login.saved');
 }
 
-/**
- * One try at it.
- *
- * @param newId id of the connection when there is none yet
- */
-export async function storeLogin(
-  { vault, clock }: Pick<Context, 'vault' | 'clock'>,
+async function storeLogin(
+  { vault, clock }: Context,
   login: LoginFacts,
   tokens: TokenSet,
   newId: string,
 ): Promise<void> {
-  const { connection: name, server, account, clientRowId } = login;
+  const { connection: name } = login;
   const existing = await vault.run(() => findConnection(name));
   const id = existing?.id ?? newId;
   const sealed = await sealTokenSet(vault.sealer, id, (existing?.generation ?? 0) + 1, tokens);
   reached('login.sealed');
   await vault.transaction(function* () {
-    const now = clock.now();
-    const { url, resource, settings } = login;
-    yield* saveServer({ name: server, url, kind: 'oauth', resource, settings, createdAt: now });
-    if (existing) {
-      const isReplaced = yield* replaceTokenSet(id, existing.generation, sealed, clientRowId);
-      // Thrown, the transaction is undone, and the next try computes from the newer generation.
-      if (!isReplaced) throw new Error('the generation moved while a login was being saved');
-      yield* closeOlderRotations(id, sealed.generation, now);
-    } else {
-      yield* insertConnection({ id, name, server, account, clientRowId, createdAt: now }, sealed);
-    }
+    yield* writeLogin(login, existing, id, sealed, clock.now());
     yield* vault.audit.append({
       actor: login.actor,
       action: 'login',
@@ -66,4 +59,26 @@ export async function storeLogin(
       },
     });
   });
+}
+
+/**
+ * The statements that store server, client and token set of a login. Throws when `existing` is not what is there
+ * any more: the transaction is undone, and the next try computes from what is newer.
+ */
+export function* writeLogin(
+  login: LoginFacts,
+  existing: StoredConnection | undefined,
+  id: string,
+  sealed: SealedTokenSet,
+  now: number,
+): Steps<void> {
+  const { connection: name, server, account, url, resource, settings, clientRowId } = login;
+  yield* saveServer({ name: server, url, kind: 'oauth', resource, settings, createdAt: now });
+  if (existing) {
+    const isReplaced = yield* replaceTokenSet(id, existing.generation, sealed, clientRowId);
+    if (!isReplaced) throw new Error('the generation moved while a login was being saved');
+    yield* closeOlderRotations(id, sealed.generation, now);
+  } else {
+    yield* insertConnection({ id, name, server, account, clientRowId, createdAt: now }, sealed);
+  }
 }

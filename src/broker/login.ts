@@ -22,7 +22,7 @@ import { findConnection } from '../vault/connections.ts';
 import { consumeLogin, deleteLogin, insertLogin } from '../vault/logins.ts';
 import { actorOf, type Context, OPERATOR } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
-import { awaitAnswer, failurePage, interrupted, type LoginAnswer } from './login-answer.ts';
+import { awaitAnswer, failurePage, interrupted, type LoginAnswer, timedOut } from './login-answer.ts';
 import { type ClientWishes, prepareClient } from './login-client.ts';
 import { saveLogin } from './login-save.ts';
 import { type LoginTarget, resolveTarget, type TargetWords } from './login-target.ts';
@@ -119,6 +119,7 @@ export async function login(
         resource,
         scope,
         loginId,
+        timeoutMs,
         settings: wishedSettings(request),
       };
       // The lease comes before the code is spent: what waiting for it could cost must not exist yet.
@@ -183,6 +184,7 @@ interface Finished {
   resource: string;
   scope: string | undefined;
   loginId: string;
+  timeoutMs: number;
   settings: Partial<ServerSettings>;
 }
 
@@ -194,8 +196,10 @@ async function finish(
 ): Promise<ConnectedEvent> {
   const { vault, clock, fetch } = context;
   const { target, metadata, client, begun, resource, loginId } = finished;
-  const isFirst = await vault.transaction(() => consumeLogin(loginId, clock.now()));
-  if (!isFirst)
+  const consumed = await vault.transaction(() => consumeLogin(loginId, clock.now()));
+  // The clock was set forward, or the machine slept.
+  if (consumed === 'ended') throw timedOut(finished.timeoutMs);
+  if (consumed === 'unknown')
     throw new BrokerError('callback_invalid', 'this login was used already', { hint: 'start it again' });
   reached('login.consumed');
   const answer = await redeemCode({

@@ -10,6 +10,9 @@ import type { Cache } from '../vault/cache.ts';
 
 const LIFETIME_MS = 24 * 60 * 60_000;
 
+/** Callers wait meanwhile, and a copy is at hand. */
+const LOOKUP_DEADLINE_MS = 5_000;
+
 export interface MetadataSource {
   /** Looks the issuer up now, as a login does. Throws what `discoverServer` throws. */
   discover(issuer: string, signal?: AbortSignal): Promise<ServerMetadata>;
@@ -31,7 +34,8 @@ export function createMetadataSource(cache: Cache, fetch: Fetch): MetadataSource
     forget: (issuer) => cache.delete(issuer),
     async get(issuer, saved) {
       const cached = await cache.get<ServerMetadata>(issuer);
-      return cached ?? (await discover(issuer).catch(() => saved as ServerMetadata));
+      const deadline = AbortSignal.timeout(LOOKUP_DEADLINE_MS);
+      return cached ?? (await discover(issuer, deadline).catch(() => saved as ServerMetadata));
     },
   };
 }

@@ -1,8 +1,9 @@
 /**
- * Which processes have the vault open, and with which master key. A key is not retired under the hands of one that
- * still needs it.
+ * Which resident processes have the vault open, and with which master key: a key is not retired under their hands.
+ *
+ * Commands are not on the list. They are over in a moment, and seal with the newest key there is; being on it would
+ * make those wait for the vault's lock that only read.
  */
-
 import type { Steps } from '../vault/database.ts';
 import { deleteLease, type Lease, listLeases, takeLease } from '../vault/leases.ts';
 import { processOf } from '../vault/owner.ts';
@@ -21,17 +22,12 @@ export interface Present {
   isUs: boolean;
 }
 
-/**
- * Says that we are here, until told to leave. A vault that cannot be written is no reason to stop: who cannot write
- * this cannot write anything a key would matter for.
- */
+/** Says that we are here, until told to leave. Throws when the vault cannot be written: who is to stay must be able to. */
 export async function announce(parts: Parts): Promise<{ leave(): Promise<void> }> {
-  const { vault, clock, log } = parts;
+  const { vault, clock } = parts;
   const name = `${PREFIX}${vault.masterKey.id}:${vault.owner}`;
-  const lease = await vault
-    .transaction(() => takeLease(name, vault.owner, clock.now(), LEASE_MS))
-    .catch((error: unknown) => void log.info({ err: error }, 'the vault cannot be written at the moment'));
-  if (!lease) return { leave: async () => {} };
+  const lease = await vault.transaction(() => takeLease(name, vault.owner, clock.now(), LEASE_MS));
+  if (!lease) throw new TypeError('an owner is unique');
   const stop = new AbortController();
   const heartbeat = keepAlive(parts, lease, stop.signal);
   return {

@@ -12,6 +12,7 @@ import { reached } from '../steps.ts';
 import {
   clearSpare,
   findConnectionById,
+  holds,
   openSpare,
   recordState,
   replaceTokenSet,
@@ -55,30 +56,47 @@ export async function keepAnswer(
   reached('refresh.sealed');
 
   const pair = { connectionId: stored.id, connection: stored.name, from: stored.generation, tokens };
-  const save = () =>
-    vault.transaction(function* (): Steps<boolean> {
+  /** Undefined when somebody wrote in between: to be looked at again. */
+  const trySave = async () => {
+    const seen = await vault.run(() => findConnectionById(stored.id));
+    const isAhead = seen !== undefined && seen.generation !== stored.generation;
+    // The same pair: a grace window answered twice, or another process took in what we had put aside.
+    const isHeld = isAhead && (await holds(vault.sealer, seen, tokens));
+    return vault.transaction(function* (): Steps<'current' | 'held' | 'spare' | undefined> {
       const now = clock.now();
-      const isReplaced = yield* replaceTokenSet(stored.id, stored.generation, next);
-      if (!isReplaced) yield* saveSpare(stored.id, spare, stored.generation);
-      else if (!isBearer(tokens.tokenType)) yield* recordState(stored.id, next.generation, unusableType(now));
-      yield* closeRotation(rotation, isReplaced ? 'success' : 'late', now);
+      const current = yield* findConnectionById(stored.id);
+      if (current?.sealed !== seen?.sealed) return undefined;
+      const outcome = isHeld ? 'held' : isAhead ? 'spare' : 'current';
+      if (outcome === 'spare') yield* saveSpare(stored.id, spare, stored.generation);
+      if (outcome === 'current') yield* replaceTokenSet(stored.id, stored.generation, next);
+      if (outcome === 'current' && !isBearer(tokens.tokenType)) {
+        yield* recordState(stored.id, next.generation, unusableType(now));
+      }
+      yield* closeRotation(rotation, outcome === 'current' ? 'success' : 'late', now);
       yield* closeOlderRotations(stored.id, next.generation, now);
       yield* vault.audit.append({
         actor: flight.actor,
         action: 'refresh',
         connection: stored.name,
-        outcome: isReplaced ? 'ok' : 'late',
+        outcome: outcome === 'current' ? 'ok' : 'late',
         detail: {
           generation: next.generation,
           rotated: fresh.refreshToken !== undefined,
           refresh_token: tokens.refreshToken?.fingerprint() ?? null,
         },
       });
-      return isReplaced;
+      return outcome;
     });
-  const isCurrent = await saveUntilDone(parts, pair, save, flight.onStuck);
+  };
+  const save = async () => {
+    for (;;) {
+      const outcome = await trySave();
+      if (outcome) return outcome;
+    }
+  };
+  const outcome = await saveUntilDone(parts, pair, save, flight.onStuck);
   reached('refresh.saved');
-  if (!isCurrent)
+  if (outcome === 'spare')
     log.warn({ connection: stored.name }, 'a newer login came first; the late pair is kept as spare');
   const current = await vault.run(() => findConnectionById(stored.id));
   if (!current) throw gone(stored);
@@ -86,33 +104,65 @@ export async function keepAnswer(
   return current;
 }
 
-/**
- * Records what a refusal means. The result is the error for the callers; or, when the present pair is dead and a
- * spare was kept, the connection with the spare in its place, to be tried at once.
- */
+/** What is left after a refusal. */
+export type RefusalOutcome =
+  /** The error for the callers. */
+  | { kind: 'refused'; error: BrokerError }
+  /** Somebody else was faster: the refusal tells nothing about the present pair. */
+  | { kind: 'overtaken'; current: StoredConnection }
+  /** The present pair is dead, and the spare is in its place, to be tried at once. */
+  | { kind: 'promoted'; current: StoredConnection };
+
+/** Records what a refusal means. */
 export async function recordRefusal(
-  { vault, clock, log }: RefreshParts,
+  parts: RefreshParts,
+  presented: Presented,
+  verdict: Refusal,
+): Promise<RefusalOutcome> {
+  const { vault, clock, log } = parts;
+  const { stored } = presented;
+  for (;;) {
+    const judged = await tryRecord(parts, presented, verdict);
+    // A spare came in between: it may be what is needed.
+    if (judged === 'again') continue;
+    if (judged === 'promoted')
+      log.warn({ connection: stored.name }, 'the newer login is dead; the spare takes its place');
+    const current = await vault.run(() => findConnectionById(stored.id));
+    if (!current) return { kind: 'refused', error: gone(stored) };
+    if (judged === 'refused') return { kind: judged, error: stateError(current, clock.now()) };
+    return { kind: judged, current };
+  }
+}
+
+async function tryRecord(
+  { vault, clock }: RefreshParts,
   { stored, rotation, flight, recovery }: Presented,
   verdict: Refusal,
-): Promise<BrokerError | StoredConnection> {
-  const spare = verdict.verdict === 'final' ? await openSpare(vault.sealer, stored) : undefined;
-  const promoted = spare && (await sealTokenSet(vault.sealer, stored.id, stored.generation + 1, spare));
-  const state = await vault.transaction(function* (): Steps<NewState | 'promoted'> {
+): Promise<RefusalOutcome['kind'] | 'again'> {
+  const { id, generation } = stored;
+  const seen = await vault.run(() => findConnectionById(id));
+  const spare = seen && verdict.verdict === 'final' ? await openSpare(vault.sealer, seen) : undefined;
+  const promoted = spare && (await sealTokenSet(vault.sealer, id, generation + 1, spare));
+  return vault.transaction(function* (): Steps<RefusalOutcome['kind'] | 'again'> {
     const now = clock.now();
-    const history = yield* historyOf(rotation);
-    const after = stateAfterRefusal(stored, verdict, { history, recovery, now, jitter: Math.random() });
-    const isPromoted = promoted !== undefined && after.state === 'login_required';
-    // A row stays open while nobody knows what became of the token.
+    const current = yield* findConnectionById(id);
+    if (current?.spare?.sealed !== seen?.spare?.sealed) return 'again';
+    const isOvertaken = current?.generation !== generation;
+    const history = yield* historyOf(rotation, now);
+    const facts = { history, recovery, now, jitter: Math.random() };
+    const after = stateAfterRefusal(current ?? stored, verdict, facts);
+    const isPromoted = !isOvertaken && promoted !== undefined && after.state === 'login_required';
+    // A row stays open while nobody knows what became of the token. However a server spells it, the journal has
+    // one word for a dead one.
     const isSettled = verdict.verdict !== 'unknown' || recovery === 'reuse-safe';
-    // However a server spells it, the journal says it in one way.
     const outcome = verdict.verdict === 'final' ? 'invalid_grant' : verdict.code;
     if (isSettled) yield* closeRotation(rotation, outcome, now);
     if (isPromoted) {
-      yield* replaceTokenSet(stored.id, stored.generation, promoted);
-      yield* clearSpare(stored.id);
-      yield* closeOlderRotations(stored.id, promoted.generation, now);
-    } else {
-      yield* recordState(stored.id, stored.generation, after);
+      yield* replaceTokenSet(id, generation, promoted);
+      yield* clearSpare(id);
+      yield* closeOlderRotations(id, promoted.generation, now);
+    } else if (current?.state !== 'login_required') {
+      yield* recordState(id, generation, after);
     }
     yield* vault.audit.append({
       actor: flight.actor,
@@ -120,16 +170,13 @@ export async function recordRefusal(
       connection: stored.name,
       outcome: verdict.code,
       detail: {
-        generation: stored.generation,
+        generation,
         attempt: rotation.attempt,
-        state: isPromoted ? 'spare promoted' : after.state,
+        state: isOvertaken ? 'overtaken' : isPromoted ? 'spare promoted' : after.state,
       },
     });
-    return isPromoted ? 'promoted' : after;
+    return isOvertaken ? 'overtaken' : isPromoted ? 'promoted' : 'refused';
   });
-  if (state !== 'promoted') return stateError({ ...stored, ...state }, clock.now());
-  log.warn({ connection: stored.name }, 'the newer login is dead; the spare takes its place');
-  return (await vault.run(() => findConnectionById(stored.id))) ?? gone(stored);
 }
 
 /** Why a login is over before anything is sent. */

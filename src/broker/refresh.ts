@@ -10,17 +10,23 @@ import type { Connection } from '../core/connection.ts';
 import { judgeRefresh, type RefreshAnswer } from '../core/verdict.ts';
 import { BrokerError } from '../errors.ts';
 import { clientAuth } from '../oauth/client-auth.ts';
+import { REQUEST_DEADLINE_MS } from '../oauth/http.ts';
 import { presentRefreshToken } from '../oauth/refresh.ts';
 import { reached } from '../steps.ts';
 import { findClient, openClient } from '../vault/clients.ts';
 import { findConnectionById, openTokenSet, type StoredConnection } from '../vault/connections.ts';
-import { holdsLease, type Lease } from '../vault/leases.ts';
+import { holdsLease, type Lease, type TakenLease } from '../vault/leases.ts';
+import { isLiving } from '../vault/owner.ts';
 import { hasUnanswered, isOnRecord, openRotation } from '../vault/rotations.ts';
 import { findServer } from '../vault/servers.ts';
 import type { Flight, Refresher, RefreshParts } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
 import { endLogin, gone, keepAnswer, recordRefusal } from './refresh-outcome.ts';
 import { stateError } from './state-errors.ts';
+
+/** The request of a sleeper that woke up is over by then, and its answer saved. */
+const SLEEPER_PATIENCE_MS = REQUEST_DEADLINE_MS + 5_000;
+const SLEEPER_POLL_MS = 100;
 
 /** The refresher of this process: one flight for each connection and generation. */
 export function createRefresher(parts: RefreshParts): Refresher {
@@ -52,12 +58,44 @@ async function refreshUnderLease(parts: RefreshParts, flight: Flight): Promise<S
   const newer = async () => {
     const stored = await parts.vault.run(() => findConnectionById(seen.id));
     if (!stored) throw gone(seen);
-    return stored.generation === seen.generation ? undefined : stored;
+    if (stored.generation !== seen.generation) return stored;
+    // Another process tried meanwhile, in vain: its verdict holds for us too.
+    if (stored.state !== seen.state || stored.failures !== seen.failures)
+      throw stateError(stored, parts.clock.now());
+    return undefined;
   };
-  const work = async (lease: Lease) => (await newer()) ?? (await refreshOnce(parts, flight, lease));
-  const refreshed = await withLease(parts, leaseOf(seen.name), work, newer);
+  const work = async (lease: TakenLease) => {
+    await awaitSleeper(parts, seen, lease);
+    // What another process put aside is newer than what the vault has, which must then not be presented.
+    await parts.rescue.adoptFor(seen.id);
+    return (await newer()) ?? (await refreshOnce(parts, flight, lease));
+  };
+  const onLongWait = () => flight.onStuck(busy(seen));
+  const refreshed = await withLease(parts, leaseOf(seen.name), work, newer, onLongWait);
   reached('refresh.released');
   return refreshed;
+}
+
+/**
+ * The holder before did not give its lease back, yet lives on this machine: it slept, or the clock was set. If it
+ * presented the token, its answer is on its way, and presenting it again meanwhile would look like an attack.
+ */
+async function awaitSleeper(
+  { vault, clock }: RefreshParts,
+  seen: Connection,
+  lease: TakenLease,
+): Promise<void> {
+  const { leftBy } = lease;
+  if (leftBy === undefined || leftBy === vault.owner) return;
+  for (let waitedMs = 0; waitedMs < SLEEPER_PATIENCE_MS && isLiving(leftBy); waitedMs += SLEEPER_POLL_MS) {
+    const mayAnswer = await vault.run(function* () {
+      const stored = yield* findConnectionById(seen.id);
+      const isSame = stored?.generation === seen.generation && stored.failures === seen.failures;
+      return isSame && (yield* hasUnanswered(seen.id, seen.generation));
+    });
+    if (!mayAnswer) return;
+    await clock.wait(SLEEPER_POLL_MS);
+  }
 }
 
 async function refreshOnce(parts: RefreshParts, flight: Flight, lease: Lease): Promise<StoredConnection> {
@@ -68,22 +106,24 @@ async function refreshOnce(parts: RefreshParts, flight: Flight, lease: Lease): P
   const { resource, settings } = server;
   // A token known to be dead is not presented once more: that could only look like an attack.
   if (stored.state === 'login_required') throw stateError(stored, clock.now());
-  // Another process tried while we waited for the lease, in vain: its verdict holds for us too.
-  if (stored.state !== seen.state || stored.failures !== seen.failures) throw stateError(stored, clock.now());
   const { refreshToken } = tokens;
   if (!refreshToken) throw await endLogin(parts, stored, actor, 'no_refresh_token');
   if (isUnanswered && settings.recovery === 'needs-login')
     throw await endLogin(parts, stored, actor, 'unanswered');
   const auth = clientAuth(client);
+  vault.requireSpace();
   const metadata = await parts.metadata.get(client.issuer, client.serverMetadata);
 
-  vault.requireSpace();
   const rotation = await vault.transaction(function* () {
     if (!(yield* holdsLease(lease, clock.now()))) throw lost(stored);
     return yield* openRotation(stored.id, stored.generation, refreshToken.fingerprint(), clock.now());
   });
-  if (!(await vault.run(() => isOnRecord(rotation)))) throw notKept(stored);
   reached('refresh.journaled');
+  // The last thing before the request: who slept since it wrote the row must not present the token any more.
+  const { isOurs, isKept } = await vault.run(function* () {
+    return { isOurs: yield* holdsLease(lease, clock.now()), isKept: yield* isOnRecord(rotation) };
+  });
+  if (!isKept) throw isOurs ? notKept(stored) : lost(stored);
 
   const now = () => clock.now();
   const { clientId } = client;
@@ -96,9 +136,10 @@ async function refreshOnce(parts: RefreshParts, flight: Flight, lease: Lease): P
   const presented = { stored, tokens, rotation, flight, recovery: settings.recovery };
   if (verdict.verdict === 'success') return keepAnswer(parts, presented, answer);
   const outcome = await recordRefusal(parts, presented, verdict);
-  if (outcome instanceof BrokerError) throw outcome;
+  if (outcome.kind === 'refused') throw outcome.error;
+  if (outcome.kind === 'overtaken') return outcome.current;
   // The newer pair is dead for good, and an older one was kept for this moment.
-  return refreshOnce(parts, { ...flight, seen: outcome }, lease);
+  return refreshOnce(parts, { ...flight, seen: outcome.current }, lease);
 }
 
 /** Nobody there, or nothing there. */
@@ -123,6 +164,14 @@ async function open(parts: RefreshParts, seen: Connection) {
     server: found.server,
     isUnanswered: found.isUnanswered,
   };
+}
+
+function busy(connection: Connection): BrokerError {
+  return new BrokerError(
+    'upstream_unavailable',
+    `another process is still busy with the refresh of ${connection.name}`,
+    { hint: `broker show ${connection.name}`, connection: connection.name, retryAfterSeconds: 5 },
+  );
 }
 
 function lost(connection: Connection): BrokerError {

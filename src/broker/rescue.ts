@@ -5,14 +5,13 @@
  * key. Every opening of the vault looks for such files, takes them in, and removes them. The name says which
  * vault it belongs to, because temporary directories are shared.
  */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseTokenSet, serialiseTokenSet } from '../core/token-set.ts';
-import type { Log } from '../log.ts';
 import { findClient } from '../vault/clients.ts';
 import {
   findConnection,
-  openTokenSet,
+  holds,
   replaceTokenSet,
   type StoredConnection,
   saveSpare,
@@ -22,9 +21,8 @@ import {
 import type { Steps } from '../vault/database.ts';
 import type { Vault } from '../vault/index.ts';
 import { closeOlderRotations } from '../vault/rotations.ts';
-import type { Context, LoginFacts, Rescue, UnsavedPair } from './context.ts';
-import { leaseOf, withLease } from './lease.ts';
-import { storeLogin } from './login-save.ts';
+import type { Context, Rescue, UnsavedPair } from './context.ts';
+import { writeLogin } from './login-save.ts';
 
 /** Content of a rescue file, sealed. */
 interface RescuedPair extends Omit<UnsavedPair, 'tokens'> {
@@ -34,11 +32,26 @@ interface RescuedPair extends Omit<UnsavedPair, 'tokens'> {
 
 const FILE_NAME = /^mtb-rescue-.+\.jwe$/;
 
-/** Writes rescue files to the first of these directories that takes one. */
-export function createRescue(vault: Vault, directories: string[], log: Log): Rescue {
+type Parts = Pick<Context, 'vault' | 'clock' | 'log'>;
+
+/** Rescue files in these directories: written to the first that takes one, looked for in all. */
+export function createRescue(parts: Parts, directories: string[]): Rescue {
+  const { vault, log } = parts;
+  const prefix = `mtb-rescue-${vault.sealer.vaultId}-`;
+  const found = (rest: string) =>
+    directories.flatMap(listFiles).filter((each) => basename(each).startsWith(prefix + rest));
+
+  async function adopt(path: string): Promise<void> {
+    const pair = await readPair(vault, path);
+    if (!pair) return;
+    const outcome = await takeIn(parts, pair);
+    rmSync(path, { force: true });
+    log.warn({ connection: pair.connection, path, outcome }, 'a token that had been put aside was looked at');
+  }
+
   return {
     async write(pair) {
-      const name = `mtb-rescue-${vault.sealer.vaultId}-${pair.connectionId}-${pair.from}.jwe`;
+      const name = `${prefix}${pair.connectionId}-${pair.from}.jwe`;
       const content: RescuedPair = { ...pair, tokens: serialiseTokenSet(pair.tokens) };
       const sealed = await vault.sealer.seal(JSON.stringify(content), placeOf(name));
       for (const directory of directories) {
@@ -54,68 +67,90 @@ export function createRescue(vault: Vault, directories: string[], log: Log): Res
       return undefined;
     },
     remove: (path) => rmSync(path, { force: true }),
+    async adoptAll() {
+      for (const path of found('')) {
+        await adopt(path).catch((error: unknown) =>
+          log.error({ err: error, path }, 'a token that was put aside could not be taken in'),
+        );
+      }
+    },
+    async adoptFor(connectionId) {
+      for (const path of found(`${connectionId}-`)) await adopt(path);
+    },
   };
 }
 
-/** Takes in what earlier processes put aside for this vault. A file that cannot be taken in stays where it is. */
-export async function adoptRescued(context: Context, directories: string[]): Promise<void> {
-  const prefix = `mtb-rescue-${context.vault.sealer.vaultId}-`;
-  for (const path of directories.flatMap(listFiles).filter((each) => basename(each).startsWith(prefix))) {
-    try {
-      await adopt(context, path);
-      rmSync(path, { force: true });
-      context.log.warn({ path }, 'a token that was put aside was taken in, or belongs to nothing any more');
-    } catch (error) {
-      context.log.error({ err: error, path }, 'a token that was put aside could not be taken in');
-    }
+/** Undefined: another process has just taken it in. */
+async function readPair(vault: Vault, path: string): Promise<UnsavedPair | undefined> {
+  if (!existsSync(path)) return undefined;
+  const sealed = readFileSync(path, 'utf8');
+  const rescued = JSON.parse(await vault.sealer.open(sealed, placeOf(basename(path)))) as RescuedPair;
+  return { ...rescued, tokens: parseTokenSet(rescued.tokens) };
+}
+
+/** What became of a pair: current now, a spare now, held already, or nothing that it belongs to. */
+type TakenIn = 'current' | 'spare' | 'held' | 'nothing';
+
+/**
+ * Without the connection's lease, which the process that put the pair aside may have died with: every write is
+ * conditional on what was read, and who was overtaken looks again.
+ */
+async function takeIn(parts: Parts, pair: UnsavedPair): Promise<TakenIn> {
+  const { vault } = parts;
+  for (;;) {
+    const stored = await vault.run(() => findConnection(pair.connection));
+    const outcome = await judge(parts, pair, stored);
+    if (outcome === 'held' || outcome === 'nothing') return outcome;
+    if (await write(parts, pair, stored, outcome)) return outcome;
   }
 }
 
-async function adopt(context: Context, path: string): Promise<void> {
-  const { vault } = context;
-  const sealed = readFileSync(path, 'utf8');
-  const rescued = JSON.parse(await vault.sealer.open(sealed, placeOf(basename(path)))) as RescuedPair;
-  const pair: UnsavedPair = { ...rescued, tokens: parseTokenSet(rescued.tokens) };
-  await withLease(context, leaseOf(pair.connection), async () => {
-    const stored = await vault.run(() => findConnection(pair.connection));
-    const current = stored && (await openTokenSet(vault.sealer, stored));
-    // The process that put it aside could save it after all, and died before it removed the file.
-    if (current && current.refreshToken?.fingerprint() === pair.tokens.refreshToken?.fingerprint()) return;
-    if (stored) return adoptInto(context, stored, pair);
-    // Logged out meanwhile, there is nothing it could belong to.
-    if (pair.login && pair.from === 0) await adoptLogin(context, pair, pair.login);
-  });
+async function judge(
+  { vault }: Parts,
+  { login, from, connectionId, tokens }: UnsavedPair,
+  stored: StoredConnection | undefined,
+): Promise<TakenIn> {
+  // A client nobody used any more may be gone, and so may the connection: logged out.
+  const client = login && (await vault.run(() => findClient(login.clientRowId)));
+  if (!stored) return client && from === 0 ? 'current' : 'nothing';
+  // The process that put it aside could save it after all, and died before it removed the file.
+  if (await holds(vault.sealer, stored, tokens)) return 'held';
+  if (login) {
+    if (stored.generation === from) return client ? 'current' : 'nothing';
+    return login.clientRowId === stored.clientRowId ? 'spare' : 'nothing';
+  }
+  if (stored.id !== connectionId) return 'nothing';
+  return stored.generation === from ? 'current' : 'spare';
 }
 
-/** Takes the place of the token set it came after, or becomes the spare of a newer one. */
-async function adoptInto(context: Context, stored: StoredConnection, pair: UnsavedPair): Promise<void> {
-  const { vault, clock } = context;
-  const { from, tokens, login } = pair;
-  const { id } = stored;
-  if (login && stored.generation === from) return adoptLogin(context, pair, login);
-  // Of a connection of that name which was logged out, or of another client: it would be refused here.
-  if (login ? login.clientRowId !== stored.clientRowId : id !== pair.connectionId) return;
+/** False when somebody wrote in between. */
+async function write(
+  { vault, clock }: Parts,
+  pair: UnsavedPair,
+  stored: StoredConnection | undefined,
+  outcome: 'current' | 'spare',
+): Promise<boolean> {
+  const { from, tokens, login, connectionId, connection } = pair;
+  const id = stored?.id ?? connectionId;
   const next = await sealTokenSet(vault.sealer, id, from + 1, tokens);
   const spare = await sealSpare(vault.sealer, id, from, tokens);
-  await vault.transaction(function* () {
-    const isReplaced = yield* replaceTokenSet(id, from, next);
-    if (!isReplaced) yield* saveSpare(id, spare, from);
-    yield* closeOlderRotations(id, from + 1, clock.now());
-    yield* record(vault, pair, isReplaced ? 'ok' : 'late');
+  return vault.transaction(function* (): Steps<boolean> {
+    const now = clock.now();
+    const current = yield* findConnection(connection);
+    if (current?.sealed !== stored?.sealed) return false;
+    if (outcome === 'spare') yield* saveSpare(id, spare, from);
+    else if (login) yield* writeLogin(login, stored, id, next, now);
+    else yield* replaceTokenSet(id, from, next);
+    yield* closeOlderRotations(id, from + 1, now);
+    yield* vault.audit.append({
+      actor: 'broker',
+      action: 'rescue',
+      connection,
+      outcome: outcome === 'current' ? 'ok' : 'late',
+      detail: { generation: from + 1, refresh_token: tokens.refreshToken?.fingerprint() ?? null },
+    });
+    return true;
   });
-}
-
-async function adoptLogin(context: Context, pair: UnsavedPair, login: LoginFacts): Promise<void> {
-  const { vault } = context;
-  // A client nobody used any more may be gone.
-  if (!(await vault.run(() => findClient(login.clientRowId)))) return;
-  await storeLogin(context, login, pair.tokens, pair.connectionId);
-  await vault.transaction(() => record(vault, pair, 'ok'));
-}
-
-function record(vault: Vault, { connection, from, tokens }: UnsavedPair, outcome: string): Steps<void> {
-  const detail = { generation: from + 1, refresh_token: tokens.refreshToken?.fingerprint() ?? null };
-  return vault.audit.append({ actor: 'broker', action: 'rescue', connection, outcome, detail });
 }
 
 /** Written as a new file: in a shared directory somebody may have laid a link under our name. */
@@ -125,6 +160,8 @@ function tryWrite(path: string, text: string): boolean {
     writeFileSync(path, text, { flag: 'wx', mode: 0o600, flush: true });
     return true;
   } catch {
+    // What is half written would look like one that is damaged.
+    rmSync(path, { force: true });
     return false;
   }
 }

@@ -26,7 +26,8 @@ export async function saveUntilDone<T>(
   onStuck: (error: BrokerError) => void = () => {},
 ): Promise<T> {
   const { clock, log, rescue, unsaved, lifetime } = parts;
-  const patienceEndsAt = clock.now() + PATIENCE_MS;
+  // Counted, not read from the clock, which may be set meanwhile.
+  let waitedMs = 0;
   let asidePath: string | undefined;
   let isStuck = false;
   for (;;) {
@@ -36,9 +37,10 @@ export async function saveUntilDone<T>(
       unsaved.delete(pair.connectionId);
       return saved;
     } catch (error) {
-      log.error({ err: error, connection: pair.connection }, 'a new token could not be saved yet');
+      if (waitedMs === 0)
+        log.error({ err: error, connection: pair.connection }, 'a new token could not be saved yet');
       const isStopping = lifetime.stopping.aborted;
-      if (!isStuck && (isStopping || clock.now() >= patienceEndsAt)) {
+      if (!isStuck && (isStopping || waitedMs >= PATIENCE_MS)) {
         isStuck = true;
         unsaved.add(pair.connectionId);
         asidePath = await rescue.write(pair);
@@ -46,7 +48,9 @@ export async function saveUntilDone<T>(
       }
       if (isStuck && (isStopping || !lifetime.isResident)) throw saveFailed(pair, asidePath, error);
     }
-    await clock.wait(isStuck ? LATER_PAUSE_MS : FIRST_PAUSE_MS, lifetime.stopping).catch(() => {});
+    const pauseMs = isStuck ? LATER_PAUSE_MS : FIRST_PAUSE_MS;
+    await clock.wait(pauseMs, lifetime.stopping).catch(() => {});
+    waitedMs += pauseMs;
   }
 }
 

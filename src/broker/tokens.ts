@@ -1,6 +1,7 @@
 /** An agent (or the operator) asks for an access token: allowed? usable? answer, else refresh, then answer. */
 import { fixingCommand } from '../core/connection.ts';
 import { isAlive, isUsable, MIN_REFRESH_INTERVAL_MS, refreshAfter } from '../core/refresh-policy.ts';
+import { attemptAt } from '../core/schedule.ts';
 import { isBearer } from '../core/token-set.ts';
 import { BrokerError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
@@ -91,7 +92,9 @@ export async function getToken(
     // A token that still lives is better than none, unless the server just refused this very one.
     const isServable = !(isRejected && current.generation === stored.generation);
     if (!(error instanceof BrokerError) || !isServable || !isAlive(current, context.clock.now())) throw error;
-    return answer(context, caller, current);
+    const granted = await answer(context, caller, current);
+    const { warnings } = granted;
+    return warnings.length > 0 ? granted : { ...granted, warnings: [`not refreshed: ${error.message}`] };
   }
 }
 
@@ -103,7 +106,7 @@ async function refreshOrExplain(
 ): Promise<StoredConnection> {
   const now = context.clock.now();
   const isHopeless = stored.nextAttemptAt === null && stored.state !== 'ok';
-  const isTooEarly = stored.nextAttemptAt !== null && now < stored.nextAttemptAt;
+  const isTooEarly = now < (attemptAt(stored, now) ?? now);
   const isOver = !stored.hasRefreshToken && isAlive(stored, now);
   if (isHopeless || isTooEarly || isOver) throw stateError(stored, now);
   return context.refresher.refresh(stored, actorOf(caller));
@@ -112,7 +115,8 @@ async function refreshOrExplain(
 /** A caller whose fresh token is rejected has another problem than its age; refreshing in a circle burns the grant. */
 function refuseHasty({ clock }: Context, stored: StoredConnection): void {
   const age = clock.now() - stored.receivedAt;
-  if (age >= MIN_REFRESH_INTERVAL_MS) return;
+  // A negative age tells of a clock that was set back, not of a fresh token.
+  if (age < 0 || age >= MIN_REFRESH_INTERVAL_MS) return;
   throw new BrokerError(
     'rate_limited',
     `the token of ${stored.name} was refreshed only ${Math.floor(age / 1000)} s ago`,

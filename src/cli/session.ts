@@ -42,6 +42,7 @@ export async function asOperator<T>(
     ? () => {}
     : onStop(() => {
         isStopped = true;
+        broker.beginStop();
         say('finishing what was begun; this can take half a minute');
       });
   try {

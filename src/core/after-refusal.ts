@@ -42,7 +42,7 @@ export function stateAfterRefusal(
     state,
     code: verdict.code,
     cause,
-    since: connection.state === state ? connection.since : now,
+    since: connection.state === state ? Math.min(connection.since, now) : now,
     nextAttemptAt,
     failures,
   });

@@ -16,7 +16,7 @@ const FIRST_BACKOFF_MS = 5_000;
 const LONGEST_BACKOFF_MS = 4 * 60 * 60_000;
 
 /** A `Retry-After` beyond a day is a mistake of the server, not a plan. */
-const LONGEST_RETRY_AFTER_MS = 24 * 60 * 60_000;
+export const LONGEST_RETRY_AFTER_MS = 24 * 60 * 60_000;
 
 /** Shortest time between two refreshes that callers ask for by rejecting the token they got. */
 export const MIN_REFRESH_INTERVAL_MS = 30_000;
@@ -33,9 +33,16 @@ export interface TokenLife {
  */
 export function isUsable(life: TokenLife, now: number, minTtlSeconds = 0): boolean {
   if (life.accessExpiresAt === null) return true;
+  if (isFromFuture(life, now)) return false;
   const lifetime = life.accessExpiresAt - life.receivedAt;
   const wanted = Math.min(Math.max(minTtlSeconds * 1000, skew(lifetime)), lifetime / 2);
   return life.accessExpiresAt - now > wanted;
+}
+
+/** Whether the clock was set back since the token came: nobody can tell any more when it ends. */
+export function isFromFuture(life: TokenLife, now: number): boolean {
+  const lifetime = (life.accessExpiresAt ?? Number.POSITIVE_INFINITY) - life.receivedAt;
+  return life.receivedAt - now > skew(lifetime);
 }
 
 /** Whether the access token has not ended yet, however short its rest. */

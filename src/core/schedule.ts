@@ -5,7 +5,7 @@
  * often enough that the server does not forget them.
  */
 import type { Connection } from './connection.ts';
-import { refreshAfter } from './refresh-policy.ts';
+import { EXPIRY_SKEW_MS, isFromFuture, LONGEST_RETRY_AFTER_MS, refreshAfter } from './refresh-policy.ts';
 
 /** Idle grants lapse after 7 to 30 days at servers seen; where the limit is unknown, this often is safe. */
 export const KEEP_ALIVE_MS = 7 * 24 * 60 * 60_000;
@@ -39,10 +39,20 @@ export function dueAt(
     case 'degraded':
     case 'uncertain':
     case 'config_error':
-      return connection.nextAttemptAt;
+      return attemptAt(connection, now);
     case 'ok':
       return isUnanswered ? now : dueWhenHealthy(connection, jitter, now);
   }
+}
+
+/**
+ * The planned attempt of a connection that fails. One that was planned before the clock was set back is due: it may
+ * lie years ahead. Null: none is planned.
+ */
+export function attemptAt({ nextAttemptAt, since }: Connection, now: number): number | null {
+  if (nextAttemptAt === null) return null;
+  const isOutdated = since - now > EXPIRY_SKEW_MS || nextAttemptAt - now > LONGEST_RETRY_AFTER_MS;
+  return isOutdated ? Math.min(nextAttemptAt, now) : nextAttemptAt;
 }
 
 /**
@@ -59,10 +69,11 @@ export function aheadAt(connection: Connection, jitter: number): number | null {
 
 function dueWhenHealthy(connection: Connection, jitter: number, now: number): number {
   const { accessExpiresAt, receivedAt, lastUsedAt } = connection;
+  if (isFromFuture(connection, now)) return now;
   const keepAlive = receivedAt + KEEP_ALIVE_MS;
   const ahead = aheadAt(connection, jitter);
   if (ahead === null || accessExpiresAt === null) return keepAlive;
   const inUseMs = Math.max(IN_USE_MS, 2 * (accessExpiresAt - receivedAt));
-  const isInUse = lastUsedAt !== null && lastUsedAt > now - inUseMs;
+  const isInUse = lastUsedAt !== null && Math.abs(now - lastUsedAt) < inUseMs;
   return isInUse ? Math.min(keepAlive, ahead) : keepAlive;
 }

@@ -68,8 +68,10 @@ export function answerWithProblem(log: Log): ErrorRequestHandler {
     const problem = toProblem(translateBodyError(error));
     // The body parser's own status tells a body that is too large from one that is not JSON.
     if (error?.type === 'entity.too.large') problem.status = 413;
-    if (problem.status >= 500)
-      log.error({ err: error, method: request.method, path: request.path }, problem.title);
+    const where = { method: request.method, path: request.path };
+    if (problem.status === 500) log.error({ err: error, ...where }, problem.title);
+    // Everybody is told so while a provider is down: a word for each, not a page.
+    else if (problem.status > 500) log.warn({ code: problem.code, ...where }, problem.detail);
     if (problem.retry_after !== undefined) response.set('Retry-After', String(problem.retry_after));
     if (problem.status === 401) response.set('WWW-Authenticate', 'Bearer realm="mcp-token-broker"');
     response.status(problem.status).type('application/problem+json').send(JSON.stringify(problem));

@@ -62,33 +62,55 @@ export function createFetch({ proxy, caFile }: FetchOptions): Fetch {
 
   return async (url, init = {}) => {
     requireSafeUrl(url);
-    const deadline = AbortSignal.timeout(REQUEST_DEADLINE_MS);
+    const deadline = startDeadline(REQUEST_DEADLINE_MS);
     const headers = new Headers(init.headers);
     headers.set('user-agent', USER_AGENT);
     // A small packed answer could become a large one.
     headers.set('accept-encoding', 'identity');
     // Not fetch: it hides the cause of failures, refuses some ports, and costs memory; we need none of its comfort.
-    const {
-      statusCode,
-      headers: answered,
-      body,
-    } = await request(url, {
-      method: (init.method ?? 'GET') as Dispatcher.HttpMethod,
-      headers: Object.fromEntries(headers),
-      body: init.body instanceof URLSearchParams ? init.body.toString() : (init.body ?? null),
-      signal: init.signal ? AbortSignal.any([init.signal, deadline]) : deadline,
-      dispatcher,
-    });
-    const whole = init.headersOnly
-      ? drop(body)
-      : unpack(await readBounded(body), String(answered['content-encoding'] ?? ''));
-    return new Response(NULL_BODY_STATUSES.has(statusCode) ? null : whole, {
-      status: statusCode,
-      headers: Object.entries(answered).flatMap(([name, value]) =>
-        [value ?? []].flat().map((each) => [name, each] as [string, string]),
-      ),
-    });
+    try {
+      const {
+        statusCode,
+        headers: answered,
+        body,
+      } = await request(url, {
+        method: (init.method ?? 'GET') as Dispatcher.HttpMethod,
+        headers: Object.fromEntries(headers),
+        body: init.body instanceof URLSearchParams ? init.body.toString() : (init.body ?? null),
+        signal: init.signal ? AbortSignal.any([init.signal, deadline.signal]) : deadline.signal,
+        dispatcher,
+      });
+      const whole = init.headersOnly
+        ? drop(body)
+        : unpack(await readBounded(body), String(answered['content-encoding'] ?? ''));
+      return new Response(NULL_BODY_STATUSES.has(statusCode) ? null : whole, {
+        status: statusCode,
+        headers: Object.entries(answered).flatMap(([name, value]) =>
+          [value ?? []].flat().map((each) => [name, each] as [string, string]),
+        ),
+      });
+    } finally {
+      deadline.stop();
+    }
   };
+}
+
+const TICK_MS = 1_000;
+
+/**
+ * Aborts after so many ticks, not after so much time: a process that was stopped for longer has its answer waiting at
+ * the socket, and must look there before it gives up.
+ */
+function startDeadline(timeoutMs: number): { signal: AbortSignal; stop(): void } {
+  const controller = new AbortController();
+  let left = timeoutMs / TICK_MS;
+  const timer = setInterval(() => {
+    left -= 1;
+    if (left > 0) return;
+    clearInterval(timer);
+    controller.abort(new DOMException('the deadline has passed', 'TimeoutError'));
+  }, TICK_MS).unref();
+  return { signal: controller.signal, stop: () => clearInterval(timer) };
 }
 
 /** The same `fetch`, which gives up when the signal aborts. */

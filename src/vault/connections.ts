@@ -80,6 +80,14 @@ export async function openTokenSet(sealer: Sealer, stored: StoredConnection): Pr
   return parseTokenSet(await sealer.open(stored.sealed, place(stored.id, 'secrets', stored.generation)));
 }
 
+/** Whether these tokens are the current ones already. */
+export async function holds(sealer: Sealer, stored: StoredConnection, tokens: TokenSet): Promise<boolean> {
+  const { refreshToken, accessToken } = await openTokenSet(sealer, stored);
+  return refreshToken === undefined
+    ? accessToken.fingerprint() === tokens.accessToken.fingerprint()
+    : refreshToken.fingerprint() === tokens.refreshToken?.fingerprint();
+}
+
 /** Opens the late pair. Undefined when there is none. */
 export async function openSpare(
   sealer: Sealer,

@@ -12,7 +12,7 @@ import { createKeys, hasKeys } from './keys.ts';
 import { migrate } from './migrate.ts';
 import { createOwner } from './owner.ts';
 import { openSealer, type Sealer } from './seal.ts';
-import { isLocked, openSqlite, type SqliteDatabase } from './sqlite.ts';
+import { DAMAGED_HINT, isDamaged, isLocked, openSqlite, type SqliteDatabase } from './sqlite.ts';
 
 export interface VaultOptions {
   /** Path of the SQLite file. */
@@ -116,7 +116,9 @@ function migrateOrExplain(database: SqliteDatabase, clock: Clock, path: string):
       );
     }
     throw new BrokerError('vault_unavailable', `the vault ${path} could not be brought up to date`, {
-      hint: 'check that the file is a broker vault, is not read-only, and that the disk has space; nothing was changed',
+      hint: isDamaged(error)
+        ? DAMAGED_HINT
+        : 'check that the file is a broker vault, is not read-only, and that the disk has space; nothing was changed',
       cause: error,
     });
   }

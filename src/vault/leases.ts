@@ -13,21 +13,33 @@ export interface Lease {
   fence: number;
 }
 
-/** Takes the lease if it is free or has ended. Undefined while somebody else holds it. */
+export interface TakenLease extends Lease {
+  /** The owner before, who has not given it back: it died, sleeps, or the clock was set. Undefined: nobody. */
+  leftBy: string | undefined;
+}
+
+/**
+ * Takes the lease if it is free or has ended, or ends after `latestEnd`. Undefined while somebody else holds it.
+ */
 export function* takeLease(
   name: string,
   owner: string,
   now: number,
   lengthMs: number,
-): Steps<Lease | undefined> {
+  latestEnd = Number.MAX_SAFE_INTEGER,
+): Steps<TakenLease | undefined> {
+  const before = yield* first<{ owner: string }>(
+    'SELECT owner FROM leases WHERE name = ? AND expires_at > 0',
+    name,
+  );
   const row = yield* first<{ fence: number }>(
     `INSERT INTO leases (name, owner, fence, expires_at) VALUES (?, ?, 1, ?)
      ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, fence = leases.fence + 1, expires_at = excluded.expires_at
-     WHERE leases.expires_at <= ?
+     WHERE leases.expires_at <= ? OR leases.expires_at > ?
      RETURNING fence`,
-    ...[name, owner, now + lengthMs, now],
+    ...[name, owner, now + lengthMs, now, latestEnd],
   );
-  return row && { name, owner, fence: row.fence };
+  return row && { name, owner, fence: row.fence, leftBy: before?.owner };
 }
 
 /** Makes it last longer. False when it is no longer ours. */

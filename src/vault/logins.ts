@@ -45,10 +45,14 @@ export async function insertLogin(
   };
 }
 
-/** Takes the login out: true for exactly one caller, and only before it ended. */
-export function* consumeLogin(id: string, now: number): Steps<boolean> {
-  const row = yield* first('DELETE FROM logins WHERE id = ? AND expires_at > ? RETURNING id', id, now);
-  return row !== undefined;
+/** Takes the login out: `ok` for exactly one caller, and only before it ended. */
+export function* consumeLogin(id: string, now: number): Steps<'ok' | 'ended' | 'unknown'> {
+  const row = yield* first<{ expires_at: number }>(
+    'DELETE FROM logins WHERE id = ? RETURNING expires_at',
+    id,
+  );
+  if (row === undefined) return 'unknown';
+  return row.expires_at > now ? 'ok' : 'ended';
 }
 
 /** Forgets a login that failed or was given up. */

@@ -28,11 +28,12 @@ interface Migration {
 export function migrate(database: SqliteDatabase, now: number, directory: URL = MIGRATIONS): void {
   const known = readMigrations(directory);
   const { connection } = database;
-  // Usually there is nothing to do, and then nobody has to wait for the write lock.
-  if (missing(connection, known).length === 0) return;
+  // Nothing runs beside it yet, so it may block.
   connection.exec('PRAGMA busy_timeout = 10000');
-  connection.exec('BEGIN IMMEDIATE');
   try {
+    // Usually there is nothing to do, and then nobody has to wait for the write lock.
+    if (missing(connection, known).length === 0) return;
+    connection.exec('BEGIN IMMEDIATE');
     connection.exec(
       'CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)',
     );
@@ -47,7 +48,7 @@ export function migrate(database: SqliteDatabase, now: number, directory: URL = 
     if (connection.isTransaction) connection.exec('ROLLBACK');
     throw error;
   } finally {
-    connection.exec('PRAGMA busy_timeout = 100');
+    connection.exec('PRAGMA busy_timeout = 0');
   }
 }
 

@@ -26,6 +26,14 @@ export function isGone(owner: string): boolean {
   return !isRunning(Number(pid));
 }
 
+/** Whether the owner's process certainly lives: it may be at work, or asleep. False where that cannot be known. */
+export function isLiving(owner: string): boolean {
+  const [where, pid, start] = owner.split('/');
+  if (where === UNKNOWN || where !== machine()) return false;
+  const now = statusOf(Number(pid));
+  return now !== undefined && now.start === start && !now.isDead;
+}
+
 /** The id of the process an owner names. */
 export function processOf(owner: string): number {
   return Number(owner.split('/')[1]);

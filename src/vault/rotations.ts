@@ -30,10 +30,14 @@ export function* openRotation(
   return { connectionId, generation, attempt: row?.attempt ?? 1 };
 }
 
-/** Reads the row back: whether the vault keeps what was written. */
+/**
+ * Reads the row back: whether the vault keeps what was written, and nobody else has presented the token since.
+ */
 export function* isOnRecord({ connectionId, generation, attempt }: Rotation): Steps<boolean> {
   const row = yield* first(
-    'SELECT attempt FROM rotations WHERE connection_id = ? AND generation = ? AND attempt = ? AND finished_at IS NULL',
+    `SELECT attempt FROM rotations WHERE connection_id = ? AND generation = ? AND attempt = ? AND finished_at IS NULL
+       AND NOT EXISTS (SELECT 1 FROM rotations AS later WHERE later.connection_id = rotations.connection_id
+         AND later.generation = rotations.generation AND later.attempt > rotations.attempt)`,
     ...[connectionId, generation, attempt],
   );
   return row !== undefined;
@@ -56,13 +60,19 @@ export function* hasUnanswered(connectionId: string, generation: number): Steps<
   return row !== undefined;
 }
 
-/** What earlier presentations of the same refresh token met with. */
-export function* historyOf({ connectionId, generation, attempt }: Rotation): Steps<PresentationHistory> {
+/**
+ * What earlier presentations of the same refresh token met with. What seems to lie ahead was written before the
+ * clock was set back, and tells nothing about when.
+ */
+export function* historyOf(
+  { connectionId, generation, attempt }: Rotation,
+  now: number,
+): Steps<PresentationHistory> {
   const row = yield* first<{ unanswered: number | null; first_invalid_grant_at: number | null }>(
     `SELECT SUM(CASE WHEN finished_at IS NULL THEN 1 ELSE 0 END) AS unanswered,
-            MIN(CASE WHEN outcome = 'invalid_grant' THEN finished_at END) AS first_invalid_grant_at
+            MIN(CASE WHEN outcome = 'invalid_grant' AND finished_at <= ? THEN finished_at END) AS first_invalid_grant_at
      FROM rotations WHERE connection_id = ? AND generation = ? AND attempt <> ?`,
-    ...[connectionId, generation, attempt],
+    ...[now, connectionId, generation, attempt],
   );
   return {
     unanswered: Number(row?.unanswered ?? 0),
@@ -72,15 +82,16 @@ export function* historyOf({ connectionId, generation, attempt }: Rotation): Ste
 
 /**
  * Connections whose current refresh token was presented and never answered, by id. Those whose lease is running
- * are left out: somebody is still waiting for the answer.
+ * are left out: somebody is still waiting for the answer. One that ends after `latestEnd` does not count as running.
  */
-export function* listUnanswered(now: number): Steps<Set<string>> {
+export function* listUnanswered(now: number, latestEnd = Number.MAX_SAFE_INTEGER): Steps<Set<string>> {
   const rows = yield* query<{ connection_id: string }>(
     `SELECT DISTINCT rotations.connection_id FROM rotations
      JOIN connections ON connections.id = rotations.connection_id AND connections.generation = rotations.generation
      WHERE rotations.finished_at IS NULL
-       AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.name = 'connection:' || connections.name AND leases.expires_at > ?)`,
-    now,
+       AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.name = 'connection:' || connections.name 
+         AND leases.expires_at > ? AND leases.expires_at <= ?)`,
+    ...[now, latestEnd],
   );
   return new Set(rows.map((row) => row.connection_id));
 }

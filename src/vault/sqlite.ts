@@ -2,8 +2,8 @@
  * SQLite through Node's built-in driver: one connection per process, WAL, synced at every commit.
  *
  * `synchronous=FULL` costs a fraction of a millisecond and is what makes "saved before handed out" true across
- * a power cut. A busy wait inside SQLite would stop the event loop, so it is short (100 ms) and we wait
- * between tries asynchronously.
+ * a power cut. A busy wait inside SQLite would stop the event loop, so there is none: we wait between tries
+ * asynchronously.
  */
 import { closeSync, existsSync, mkdirSync, openSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -12,11 +12,12 @@ import type { Clock } from '../clock.ts';
 import { BrokerError, systemCode } from '../errors.ts';
 import type { Database, Steps } from './database.ts';
 
-const BUSY_TIMEOUT_MS = 100;
+/** While opening, nothing runs beside it yet, so it may block. */
+const OPEN_TIMEOUT_MS = 10_000;
 const LOCK_DEADLINE_MS = 10_000;
 const LOCK_RETRY_MS = 25;
-/** Tries at switching a new file to WAL, with a pause and SQLite's own wait each: half a minute at most. */
-const WAL_TRIES = 200;
+/** Tries at switching a new file to WAL, with a pause each: ten seconds at most. */
+const WAL_TRIES = 400;
 
 /** SQLITE_BUSY and SQLITE_LOCKED; extended codes carry them in the low byte. */
 const BUSY = 5;
@@ -49,11 +50,10 @@ export function openSqlite(path: string, clock: Clock, create: boolean): SqliteD
     return new SqliteConnection(path, clock);
   } catch (error) {
     if (error instanceof BrokerError) throw error;
-    const isNoVault = [CORRUPT, NOT_A_DATABASE].includes((sqliteCode(error) ?? 0) & 0xff);
     throw new BrokerError('vault_unavailable', `the vault ${path} cannot be opened: ${reason(error)}`, {
-      hint: isNoVault
-        ? 'the file is damaged, or no broker vault: restore it from a backup, or choose another place with --home'
-        : `check that ${dirname(path)} exists and that this user may write there, or choose another place with --home`,
+      hint: isDamaged(error)
+        ? DAMAGED_HINT
+        : `check that ${dirname(path)} exists, has free space, and that this user may write there, or choose another place with --home`,
       cause: error,
     });
   }
@@ -81,16 +81,20 @@ function prepareFile(path: string, create: boolean): void {
 
 class SqliteConnection implements SqliteDatabase {
   readonly connection: DatabaseSync;
+  readonly #path: string;
   readonly #clock: Clock;
   readonly #prepared = new Map<string, StatementSync>();
   #closed = false;
 
   constructor(path: string, clock: Clock) {
+    this.#path = path;
     this.#clock = clock;
-    this.connection = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true });
+    this.connection = new DatabaseSync(path, { timeout: OPEN_TIMEOUT_MS, enableForeignKeyConstraints: true });
     try {
       this.connection.exec('PRAGMA synchronous = FULL');
       switchToWal(this.connection);
+      // Several that wait for a lock, each blocking the loop for a moment, would leave nothing of it.
+      this.connection.exec('PRAGMA busy_timeout = 0');
     } catch (error) {
       this.connection.close();
       throw error;
@@ -143,7 +147,7 @@ class SqliteConnection implements SqliteDatabase {
       try {
         return work();
       } catch (error) {
-        if (!isLocked(error)) throw translate(error);
+        if (!isLocked(error)) throw translate(error, this.#path);
         if (this.#clock.now() >= deadline) {
           throw new BrokerError('vault_locked', 'another process keeps the vault locked', {
             hint: 'try again; if it stays so, look for a hanging broker process or backup job',
@@ -176,12 +180,25 @@ export function isLocked(error: unknown): boolean {
 }
 
 /** SQLite's own failures (disk full, I/O error, read-only) become one clear error; everything else passes. */
-function translate(error: unknown): unknown {
+function translate(error: unknown, path: string): unknown {
   if (sqliteCode(error) === undefined) return error;
-  return new BrokerError('vault_unavailable', `the vault could not be read or written: ${reason(error)}`, {
-    hint: 'check free space, the permissions of the vault and its directory, and the disk',
-    cause: error,
-  });
+  return new BrokerError(
+    'vault_unavailable',
+    `the vault ${path} could not be read or written: ${reason(error)}`,
+    {
+      hint: isDamaged(error)
+        ? DAMAGED_HINT
+        : 'check free space, the permissions of the vault and its directory, and the disk',
+      cause: error,
+    },
+  );
+}
+
+export const DAMAGED_HINT =
+  'the file is damaged, or no broker vault: restore it from a backup, or choose another place with --home';
+
+export function isDamaged(error: unknown): boolean {
+  return [CORRUPT, NOT_A_DATABASE].includes((sqliteCode(error) ?? 0) & 0xff);
 }
 
 function sqliteCode(error: unknown): number | undefined {

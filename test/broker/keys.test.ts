@@ -35,6 +35,7 @@ const openWith = (file: string | undefined): Promise<Broker> =>
     clock: world.clock,
     log: createLog('silent'),
     create: false,
+    isResident: true,
   });
 
 /** Ids of the data keys in use, over every sealed value there is. */
@@ -192,6 +193,7 @@ describe('a key that is retired', () => {
       code: 'usage',
       message: expect.stringContaining('this very command'),
     });
+    await world.openBroker({ isResident: true });
     const other = await openWith(newFile());
     await expect(other.keys.retire(old_master_key as string)).rejects.toMatchObject({
       code: 'usage',
@@ -216,7 +218,7 @@ describe('a key that is retired', () => {
       expect.objectContaining({ code: 'usage', message: expect.stringContaining(why) });
     const retire = () => broker.keys.retire(old?.id as string);
     await expect(retire()).rejects.toEqual(refused('it seals what is stored'));
-    const other = await world.openBroker();
+    const other = await world.openBroker({ isResident: true });
     await rotate();
     await expect(retire()).rejects.toEqual(refused('may be using it'));
     await other.close();
@@ -235,7 +237,7 @@ describe('a key that is retired', () => {
 
 describe('the status', () => {
   it('tells which processes have the vault open, until they close it', async () => {
-    const other = await world.openBroker();
+    const other = await world.openBroker({ isResident: true });
     const processes = async () => (await broker.keys.status()).master_keys[0]?.processes;
     expect(await processes()).toEqual([process.pid]);
     await other.close();
@@ -243,7 +245,7 @@ describe('the status', () => {
   });
 
   it('goes on telling so while they live', async () => {
-    await world.openBroker();
+    await world.openBroker({ isResident: true });
     for (let minutes = 0; minutes < 5; minutes += 1) await world.clock.advance(60_000);
     expect((await broker.keys.status()).master_keys[0]?.processes).toEqual([process.pid]);
   });

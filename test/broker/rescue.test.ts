@@ -4,9 +4,10 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { OPERATOR } from '../../src/broker/context.ts';
 import type { Broker } from '../../src/broker/index.ts';
+import { atStep } from '../support/at-step.ts';
 import { freePort } from '../support/free-port.ts';
 import { isRefresh } from '../support/gate.ts';
-import { signIn } from '../support/sign-in.ts';
+import { type SignInOptions, signIn } from '../support/sign-in.ts';
 import { auditTrail, connectionRow } from '../support/vault-file.ts';
 import { startWorld, type World } from '../support/world.ts';
 
@@ -39,6 +40,17 @@ async function elapse<T>(promise: Promise<T>): Promise<PromiseSettledResult<T>> 
     await world.clock.advance(1_000);
   }
   return result;
+}
+
+/** A login whose save fails until it gives up. */
+async function failToSignIn(
+  broker: Broker,
+  request: SignInOptions = {},
+): Promise<PromiseSettledResult<unknown>> {
+  const isSaving = new Promise<void>((resolve) => atStep('login.sealed', resolve));
+  const login = signIn(broker, world.authorizationServer, world.mcp.url, request);
+  await isSaving;
+  return elapse(login);
 }
 
 beforeEach(async () => {
@@ -109,14 +121,14 @@ describe('a new pair that the vault cannot take', () => {
   it('of a first login is put aside too, and the next command finds it connected', async () => {
     const broker = await world.openBroker();
     const disk = breakSaves('INSERT ON connections');
-    const outcome = await elapse(signIn(broker, world.authorizationServer, world.mcp.url));
+    const outcome = await failToSignIn(broker);
     expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'save_failed' } });
     expect(files()).toHaveLength(1);
     disk.mend();
     const next = await world.openBroker();
     expect(files()).toEqual([]);
     expect(await next.refresh(OPERATOR, 'demo')).toMatchObject({ generation: 2, state: 'ok' });
-    expect(auditTrail(world.vaultPath).map(({ action }) => action)).toEqual(['login', 'rescue', 'refresh']);
+    expect(auditTrail(world.vaultPath).map(({ action }) => action)).toEqual(['rescue', 'refresh']);
   });
 
   it('of another login takes the place of the old one, with its own client', async () => {
@@ -125,7 +137,7 @@ describe('a new pair that the vault cannot take', () => {
     const before = connectionRow(world.vaultPath).client_row_id;
     const disk = breakSaves();
     const callbackPort = await freePort();
-    await elapse(signIn(broker, world.authorizationServer, world.mcp.url, { callbackPort }));
+    await failToSignIn(broker, { callbackPort });
     disk.mend();
     const next = await world.openBroker();
     expect(connectionRow(world.vaultPath)).toMatchObject({ generation: 2, state: 'ok' });
@@ -136,7 +148,7 @@ describe('a new pair that the vault cannot take', () => {
   it('of a first login becomes the spare when the person was faster', async () => {
     const broker = await world.openBroker();
     const disk = breakSaves('INSERT ON connections');
-    await elapse(signIn(broker, world.authorizationServer, world.mcp.url));
+    await failToSignIn(broker);
     disk.mend();
     await signIn(broker, world.authorizationServer, world.mcp.url);
     await world.openBroker();

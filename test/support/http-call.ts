@@ -1,4 +1,9 @@
-import { type IncomingHttpHeaders, type IncomingMessage, type RequestOptions, request } from 'node:http';
+import {
+  request as httpRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type RequestOptions,
+} from 'node:http';
 
 /** What a call is like; the default is a bare GET. */
 export interface CallOptions {
@@ -18,11 +23,25 @@ export interface CallAnswer {
   json: Record<string, unknown>;
 }
 
+/** A request on its way, which can be given up like one of a process that is killed. */
+export interface StartedCall {
+  /** Resolves when the whole request has left this process. Rejects when it cannot. */
+  sent: Promise<void>;
+  /** Rejects when no answer comes. Nobody has to await it. */
+  answered: Promise<CallAnswer>;
+  hangUp(): void;
+}
+
 /** One request on a connection of its own. `url` is `http://host:port/path`, or `unix:/socket` followed by ` /path`. */
-export async function call(
+export function call(url: string, options: CallOptions = {}): Promise<CallAnswer> {
+  return startCall(url, options).answered;
+}
+
+/** The same request as `call` makes, for a test that does something while it is on its way. */
+export function startCall(
   url: string,
   { method = 'GET', headers = {}, body }: CallOptions = {},
-): Promise<CallAnswer> {
+): StartedCall {
   const isJson = typeof body === 'object';
   const [, socketPath, path] = /^unix:(\S+) (\S+)$/.exec(url) ?? [];
   const options: RequestOptions = {
@@ -30,14 +49,25 @@ export async function call(
     agent: false,
     headers: { ...(isJson ? { 'content-type': 'application/json' } : {}), ...headers },
   };
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const sent =
+  const answer = Promise.withResolvers<CallAnswer>();
+  const left = Promise.withResolvers<void>();
+  const read = (response: IncomingMessage) => readAnswer(response).then(answer.resolve, answer.reject);
+  const request =
     socketPath === undefined
-      ? request(url, options, resolve)
-      : request({ ...options, socketPath, path }, resolve);
-  sent.once('error', reject);
-  sent.end(isJson ? JSON.stringify(body) : body);
-  const response = await promise;
+      ? httpRequest(url, options, read)
+      : httpRequest({ ...options, socketPath, path }, read);
+  request.once('finish', left.resolve);
+  request.once('error', (error) => {
+    left.reject(error);
+    answer.reject(error);
+  });
+  request.end(isJson ? JSON.stringify(body) : body);
+  answer.promise.catch(() => undefined);
+  left.promise.catch(() => undefined);
+  return { sent: left.promise, answered: answer.promise, hangUp: () => void request.destroy() };
+}
+
+async function readAnswer(response: IncomingMessage): Promise<CallAnswer> {
   let text = '';
   for await (const chunk of response.setEncoding('utf8')) text += chunk;
   return {

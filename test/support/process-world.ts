@@ -8,7 +8,7 @@ import type { RecoveryPolicy } from '../../src/core/recovery.ts';
 import { createLog } from '../../src/log.ts';
 import type { Step } from '../../src/steps.ts';
 import type { BrokerProcess } from './broker-process.ts';
-import { type CallAnswer, call } from './http-call.ts';
+import { type CallAnswer, type CallOptions, type StartedCall, startCall } from './http-call.ts';
 import { type Journey, startJourney } from './journey.ts';
 import { signIn } from './sign-in.ts';
 import { rowsOf } from './vault-file.ts';
@@ -30,6 +30,8 @@ export interface StopAt {
 export interface RunningDaemon extends TracedProcess {
   /** An agent asks for the token of `demo`, or for `path`. Rejects when the daemon dies meanwhile. */
   ask(path?: string): Promise<CallAnswer>;
+  /** The same request, not waited for. */
+  startAsking(path?: string, options?: CallOptions): StartedCall;
 }
 
 /** A lease that has not been given back. */
@@ -51,7 +53,11 @@ export interface ProcessWorld extends Journey {
   holdLease(owner: string, ms: number): void;
   /** Makes the access token of `demo` as old as if it had ended a second ago. */
   expireAccessToken(): void;
+  /** Makes the access token of `demo` a minute older, as old as one that may be rejected; it still lives long. */
+  ageAccessToken(): void;
 }
+
+const TOKEN_PATH = '/v1/connections/demo/token';
 
 const PRELOAD = new URL('stop-at-step.ts', import.meta.url).href;
 
@@ -99,10 +105,9 @@ export async function startProcessWorld({
       const traced = trace(['serve', '--listen', '127.0.0.1:0'], stopAt);
       const [, url = ''] = await traced.process.waitFor(/listening on (http:\S+)/, 'stderr');
       const headers = { authorization: `Bearer ${agentKey}` };
-      return {
-        ...traced,
-        ask: (path = '/v1/connections/demo/token') => call(`${url}${path}`, { headers }),
-      };
+      const startAsking = (path = TOKEN_PATH, options: CallOptions = {}) =>
+        startCall(`${url}${path}`, { ...options, headers });
+      return { ...traced, startAsking, ask: (path) => startAsking(path).answered };
     },
     heldLeases: () =>
       rowsOf(
@@ -123,6 +128,7 @@ export async function startProcessWorld({
         now - 1_000,
       );
     },
+    ageAccessToken: () => execute('UPDATE connections SET received_at = received_at - 60000'),
   };
 }
 

@@ -27,7 +27,7 @@ async function mustTake(owner: string, now: number): Promise<Lease> {
 
 describe('a lease', () => {
   it('has one holder at a time, per name', async () => {
-    expect(await take('a', 0)).toEqual({ name: 'connection:coda', owner: 'a', fence: 1 });
+    expect(await take('a', 0)).toEqual({ name: 'connection:coda', owner: 'a', fence: 1, leftBy: undefined });
     expect(await take('b', LENGTH_MS - 1)).toBeUndefined();
     expect(await take('b', 0, 'connection:notion')).toMatchObject({ owner: 'b' });
   });

@@ -25,7 +25,7 @@ const open = (generation: number, now: number, connection = stored) =>
   test.vault.transaction(() => openRotation(connection.id, generation, 'fake-print', now));
 const close = (rotation: Rotation, outcome: string, now: number) =>
   test.vault.transaction(() => closeRotation(rotation, outcome, now));
-const history = (rotation: Rotation) => test.vault.run(() => historyOf(rotation));
+const history = (rotation: Rotation) => test.vault.run(() => historyOf(rotation, Number.MAX_SAFE_INTEGER));
 
 function rows(): Promise<Record<string, unknown>[]> {
   return test.vault.run(() => query('SELECT * FROM rotations ORDER BY generation, attempt'));

@@ -67,12 +67,15 @@ async function run(options: ServeOptions, command: Command): Promise<void> {
     await broker.close();
     throw error;
   });
-  for (const url of daemon.urls) succeed(`listening on ${url}`);
-  tellConnections(await broker.list(OPERATOR));
+  try {
+    for (const url of daemon.urls) succeed(`listening on ${url}`);
+    tellConnections(await broker.list(OPERATOR));
 
-  const signal = await stopped;
-  say(`${signal}: finishing what was begun`);
-  await daemon.close();
+    const signal = await stopped;
+    say(`${signal}: finishing what was begun`);
+  } finally {
+    await daemon.close();
+  }
   say('stopped');
 }
 
