@@ -32,12 +32,12 @@ function breakSaves(what = 'UPDATE OF secrets ON connections'): { mend(): void }
 /** Advances time until the promise is settled. */
 async function elapse<T>(promise: Promise<T>): Promise<PromiseSettledResult<T>> {
   let result: PromiseSettledResult<T> | undefined;
-  void Promise.allSettled([promise]).then(([settled]) => {
+  const settling = Promise.allSettled([promise]).then(([settled]) => {
     result = settled;
   });
   while (result === undefined) {
-    await world.clock.untilWaiting();
-    await world.clock.advance(1_000);
+    await Promise.race([settling, world.clock.untilWaiting()]);
+    if (result === undefined) await world.clock.advance(1_000);
   }
   return result;
 }
