@@ -1,4 +1,5 @@
 import { type Logger, pino } from 'pino';
+import { BrokerError } from './errors.ts';
 
 export type Log = Logger;
 
@@ -35,9 +36,14 @@ export function createLog(level: LogLevel): Log {
   );
 }
 
-/** Errors without `cause`: causes of the OAuth libraries carry whole response bodies, tokens included. */
+/**
+ * Errors without `cause`: causes of the OAuth libraries carry whole response bodies, tokens included. And without a
+ * stack where the failure is one of the world's and its message says it all.
+ */
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return { message: String(error) };
+  if (error instanceof BrokerError && error.code !== 'internal')
+    return { code: error.code, message: error.message };
   const { name, message, stack } = error;
   const code = (error as { code?: unknown }).code;
   return { name, message, ...(typeof code === 'string' ? { code } : {}), stack };

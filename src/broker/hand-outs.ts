@@ -58,13 +58,15 @@ export function createHandOuts(vault: Vault, clock: Clock, log: Log): HandOuts {
   async function flushSoon(): Promise<void> {
     isScheduled = true;
     await clock.wait(BATCH_MS, closing.signal).catch(() => {});
+    // Then closing writes.
+    if (closing.signal.aborted) return;
     await flush().catch((error: unknown) =>
       log.error({ err: error, waiting: waiting.length }, 'the audit trail could not be written yet'),
     );
     const lost = waiting.splice(0, waiting.length - MOST_WAITING).length;
     if (lost > 0) log.error({ lost }, 'tokens were handed out that the audit trail will not tell of');
     isScheduled = false;
-    if (waiting.length > 0 && !closing.signal.aborted) void flushSoon();
+    if (waiting.length > 0) void flushSoon();
   }
 
   return {

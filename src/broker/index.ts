@@ -5,6 +5,7 @@ import type { Agent } from '../core/access-policy.ts';
 import type { Log } from '../log.ts';
 import { createFetch, type Fetch } from '../oauth/http.ts';
 import type { Secret } from '../secret.ts';
+import { listConnections } from '../vault/connections.ts';
 import { openVault } from '../vault/index.ts';
 import { type AgentView, addAgent, authenticate, listAgentViews, type NewAgent, revoke } from './agents.ts';
 import { type CheckOptions, type CheckView, check } from './check.ts';
@@ -122,6 +123,8 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
 
 async function announceOrClose(parts: RefreshParts): ReturnType<typeof announce> {
   try {
+    // Who cannot read the vault whole should not write to it.
+    await parts.vault.run(() => listConnections());
     return await announce(parts);
   } catch (error) {
     await parts.vault.close();

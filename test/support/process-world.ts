@@ -51,8 +51,8 @@ export interface ProcessWorld extends Journey {
   endLeases(): void;
   /** Takes the lease of `demo` for `ms` in the name of `owner`. */
   holdLease(owner: string, ms: number): void;
-  /** Makes the access token of `demo` as old as if it had ended a second ago. */
-  expireAccessToken(): void;
+  /** Makes the access token of `demo` older, so that it ends in `endsInMs`. Default: it ended a second ago. */
+  expireAccessToken(endsInMs?: number): void;
   /** Makes the access token of `demo` a minute older, as old as one that may be rejected; it still lives long. */
   ageAccessToken(): void;
 }
@@ -121,11 +121,10 @@ export async function startProcessWorld({
         owner,
         Date.now() + ms,
       ),
-    expireAccessToken() {
-      const now = Date.now();
+    expireAccessToken(endsInMs = -1_000) {
       execute(
         'UPDATE connections SET received_at = received_at - 3600000, access_expires_at = ?',
-        now - 1_000,
+        Date.now() + endsInMs,
       );
     },
     ageAccessToken: () => execute('UPDATE connections SET received_at = received_at - 60000'),
