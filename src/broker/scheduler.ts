@@ -13,7 +13,7 @@ import { listIssuers } from '../vault/clients.ts';
 import { listConnections } from '../vault/connections.ts';
 import { listUnanswered } from '../vault/rotations.ts';
 import type { Context } from './context.ts';
-import { endLeasesOfTheGone } from './lease.ts';
+import { endLeasesOfTheGone, LEASE_MS } from './lease.ts';
 
 /** Longest sleep. */
 const LONGEST_SLEEP_MS = 30_000;
@@ -36,6 +36,7 @@ export function startScheduler(context: Context): Scheduler {
   const stopping = new AbortController();
   const running = new Map<string, string>();
   let lastTurnAt: number | null = null;
+  let ended = new AbortController();
 
   async function turn(): Promise<number> {
     await endLeasesOfTheGone(context);
@@ -46,7 +47,10 @@ export function startScheduler(context: Context): Scheduler {
       const atIssuer = [...running.values()].filter((each) => each === issuer).length;
       if (running.has(connection.id) || atIssuer >= MAX_PER_ISSUER) continue;
       running.set(connection.id, issuer);
-      void refresh(context, connection).finally(() => running.delete(connection.id));
+      void refresh(context, connection).finally(() => {
+        running.delete(connection.id);
+        ended.abort();
+      });
     }
     const sleep = plan.nextAt === null ? LONGEST_SLEEP_MS : plan.nextAt - now;
     return Math.min(Math.max(sleep, SHORTEST_SLEEP_MS), LONGEST_SLEEP_MS);
@@ -58,7 +62,11 @@ export function startScheduler(context: Context): Scheduler {
         log.error({ err: error }, 'the scheduler could not look at the vault');
         return LONGEST_SLEEP_MS;
       });
-      await clock.wait(sleepMs, stopping.signal).catch(() => {});
+      await clock.wait(SHORTEST_SLEEP_MS, stopping.signal).catch(() => {});
+      // A new token may end sooner than this sleep, and what waited for its turn may have it now.
+      const signal = AbortSignal.any([stopping.signal, ended.signal]);
+      await clock.wait(sleepMs - SHORTEST_SLEEP_MS, signal).catch(() => {});
+      ended = new AbortController();
     }
   }
 
@@ -82,7 +90,7 @@ async function look({ vault }: Context, now: number): Promise<Plan> {
   const { connections, unanswered, issuers } = await vault.run(function* () {
     return {
       connections: yield* listConnections(),
-      unanswered: yield* listUnanswered(now),
+      unanswered: yield* listUnanswered(now, now + LEASE_MS),
       issuers: yield* listIssuers(),
     };
   });

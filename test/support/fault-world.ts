@@ -4,11 +4,18 @@ import { DatabaseSync } from 'node:sqlite';
 import { type Broker, openBroker } from '../../src/broker/index.ts';
 import type { LoginRequest } from '../../src/broker/login.ts';
 import { readSettings } from '../../src/config.ts';
+import type { TokenSet } from '../../src/core/token-set.ts';
 import { type Daemon, startDaemon } from '../../src/daemon.ts';
 import { createLog } from '../../src/log.ts';
 import { abortable, createFetch, type Fetch } from '../../src/oauth/http.ts';
-import { findConnection, openTokenSet } from '../../src/vault/connections.ts';
+import {
+  findConnection,
+  openSpare,
+  openTokenSet,
+  type StoredConnection,
+} from '../../src/vault/connections.ts';
 import { openVault } from '../../src/vault/index.ts';
+import type { Sealer } from '../../src/vault/seal.ts';
 import { DAEMON_DEFAULTS } from './daemon.ts';
 import type { FaultyRefreshes } from './faulty-refreshes.ts';
 import { createHome } from './home.ts';
@@ -67,6 +74,8 @@ export interface FaultWorld<S extends FaultServer = FaultServer> {
   openBroker(options?: { isResident?: boolean }): Promise<Broker>;
   /** Fingerprint of the refresh token in the vault, opened with the master key. */
   heldRefreshToken(): Promise<string | undefined>;
+  /** The same of the spare. */
+  heldSpare(): Promise<string | undefined>;
   close(): Promise<void>;
 }
 
@@ -104,6 +113,17 @@ export async function startFaultWorld<S extends FaultServer>(
     return { daemon: await startDaemon(broker, DAEMON_DEFAULTS, { clock, log }), key: key.reveal() };
   }
 
+  /** What `read` finds in the connection, in a vault opened for it. */
+  async function held(read: (sealer: Sealer, stored: StoredConnection) => Promise<TokenSet | undefined>) {
+    const vault = await openVault({ path: vaultPath, masterKey: settings.masterKey, clock, create: false });
+    try {
+      const stored = await vault.run(() => findConnection('demo'));
+      return stored && (await read(vault.sealer, stored))?.refreshToken?.fingerprint();
+    } finally {
+      await vault.close();
+    }
+  }
+
   const broker = await open();
   const { daemon, key } = await start();
   const tokenUrl = `${daemon.urls[0]}/v1/connections/demo/token`;
@@ -120,15 +140,8 @@ export async function startFaultWorld<S extends FaultServer>(
       forgetMetadata(vaultPath);
     },
     expireDeadlines: deadlines.expire,
-    async heldRefreshToken() {
-      const vault = await openVault({ path: vaultPath, masterKey: settings.masterKey, clock, create: false });
-      try {
-        const stored = await vault.run(() => findConnection('demo'));
-        return stored && (await openTokenSet(vault.sealer, stored)).refreshToken?.fingerprint();
-      } finally {
-        await vault.close();
-      }
-    },
+    heldRefreshToken: () => held(openTokenSet),
+    heldSpare: () => held(openSpare),
     async close() {
       server.letGo();
       deadlines.expire();

@@ -1,7 +1,9 @@
-/** Real processes on one vault, with what a test does to them from outside: kill them at a step, reach into the file. */
+/**
+ * Real processes on one vault, with what a test does to them from outside: kill them or put them to sleep at a step,
+ * reach into the file.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { openBroker } from '../../src/broker/index.ts';
 import { readSettings } from '../../src/config.ts';
 import type { RecoveryPolicy } from '../../src/core/recovery.ts';
@@ -10,8 +12,8 @@ import type { Step } from '../../src/steps.ts';
 import type { BrokerProcess } from './broker-process.ts';
 import { type CallAnswer, type CallOptions, type StartedCall, startCall } from './http-call.ts';
 import { type Journey, startJourney } from './journey.ts';
+import { changeVault, endLeases, type HeldLease, heldLeases } from './leases.ts';
 import { signIn } from './sign-in.ts';
-import { rowsOf } from './vault-file.ts';
 
 /** A child that writes down its steps. */
 export interface TracedProcess {
@@ -20,11 +22,13 @@ export interface TracedProcess {
   steps(): Step[];
 }
 
-/** Where a child is to be killed. */
+/** Where a child is to be killed, or put to sleep. */
 export interface StopAt {
   step: Step;
   /** Which time it comes there. Default 1. */
   occurrence?: number;
+  /** Default SIGKILL. What SIGSTOP puts to sleep, SIGCONT wakes. */
+  signal?: 'SIGKILL' | 'SIGSTOP';
 }
 
 export interface RunningDaemon extends TracedProcess {
@@ -34,14 +38,8 @@ export interface RunningDaemon extends TracedProcess {
   startAsking(path?: string, options?: CallOptions): StartedCall;
 }
 
-/** A lease that has not been given back. */
-export interface HeldLease {
-  name: string;
-  expires_at: number;
-}
-
 export interface ProcessWorld extends Journey {
-  /** Starts a command that is killed at `stopAt`; without it, only its steps are written down. */
+  /** Starts a command that is stopped at `stopAt`; without it, only its steps are written down. */
   trace(args: string[], stopAt?: StopAt): TracedProcess;
   /** Starts a daemon on a port of its own. */
   startDaemon(stopAt?: StopAt): Promise<RunningDaemon>;
@@ -60,9 +58,6 @@ export interface ProcessWorld extends Journey {
 const TOKEN_PATH = '/v1/connections/demo/token';
 
 const PRELOAD = new URL('stop-at-step.ts', import.meta.url).href;
-
-/** A process that writes at this moment is waited for. */
-const BUSY_TIMEOUT_MS = 5_000;
 
 export interface ProcessWorldOptions {
   /** Default true: `demo` is connected as alice, and the agent `bot` may use it. */
@@ -86,17 +81,18 @@ export async function startProcessWorld({
     const process = journey.start(args, {
       NODE_OPTIONS: `--import ${PRELOAD}`,
       STEPS_FILE: file,
-      ...(stopAt && { STOP_AT_STEP: stopAt.step, STOP_AT_OCCURRENCE: String(stopAt.occurrence ?? 1) }),
+      ...(stopAt && {
+        STOP_AT_STEP: stopAt.step,
+        STOP_AT_OCCURRENCE: String(stopAt.occurrence ?? 1),
+        STOP_SIGNAL: stopAt.signal ?? 'SIGKILL',
+      }),
     });
     const steps = () => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : []);
     return { process, steps: () => steps() as Step[] };
   }
 
-  function execute(sql: string, ...parameters: (string | number)[]): void {
-    const database = new DatabaseSync(journey.vaultPath, { timeout: BUSY_TIMEOUT_MS });
-    database.prepare(sql).run(...parameters);
-    database.close();
-  }
+  const execute = (sql: string, ...parameters: (string | number)[]) =>
+    changeVault(journey.vaultPath, sql, ...parameters);
 
   return {
     ...journey,
@@ -109,12 +105,8 @@ export async function startProcessWorld({
         startCall(`${url}${path}`, { ...options, headers });
       return { ...traced, startAsking, ask: (path) => startAsking(path).answered };
     },
-    heldLeases: () =>
-      rowsOf(
-        journey.vaultPath,
-        "SELECT name, expires_at FROM leases WHERE expires_at > 0 AND name LIKE 'connection:%'",
-      ),
-    endLeases: () => execute("UPDATE leases SET expires_at = 0 WHERE name LIKE 'connection:%'"),
+    heldLeases: () => heldLeases(journey.vaultPath),
+    endLeases: () => endLeases(journey.vaultPath),
     holdLease: (owner, ms) =>
       execute(
         "UPDATE leases SET owner = ?, fence = fence + 1, expires_at = ? WHERE name = 'connection:demo'",
@@ -128,6 +120,11 @@ export async function startProcessWorld({
       );
     },
     ageAccessToken: () => execute('UPDATE connections SET received_at = received_at - 60000'),
+    close() {
+      // Who sleeps does not hear that it is to end.
+      for (const { process } of journey.processes) process.process.kill('SIGCONT');
+      return journey.close();
+    },
   };
 }
 
