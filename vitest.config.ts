@@ -2,7 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    // Campaigns take longer and are run by `npm run reliability`.
+    include: ['test/**/*.test.ts', ...(process.env.CAMPAIGNS ? ['test/**/*.campaign.ts'] : [])],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     maxWorkers: 2,

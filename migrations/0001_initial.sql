@@ -84,7 +84,8 @@ CREATE TABLE logins (
   issuer TEXT NOT NULL,
   redirect_uri TEXT NOT NULL,
   secrets TEXT NOT NULL,
-  expires_at BIGINT NOT NULL
+  expires_at BIGINT NOT NULL,
+  used_at BIGINT
 );
 
 CREATE TABLE agents (

@@ -1,6 +1,6 @@
 /**
  * Logins in flight: what must be remembered between sending a person to the authorization server and getting
- * them back. A row is used once, by deleting it, and dies by itself.
+ * them back. A row is used once, and dies by itself.
  */
 import { createHash } from 'node:crypto';
 import type { Secret } from '../secret.ts';
@@ -45,14 +45,19 @@ export async function insertLogin(
   };
 }
 
-/** Takes the login out: `ok` for exactly one caller, and only before it ended. */
+/** How long a login that was used may take to save what it brought. Meanwhile its row keeps its client from going. */
+const SAVE_MS = 10 * 60_000;
+
+/** Uses the login: `ok` for exactly one caller, and only before it ended. To be run as one transaction. */
 export function* consumeLogin(id: string, now: number): Steps<'ok' | 'ended' | 'unknown'> {
   const row = yield* first<{ expires_at: number }>(
-    'DELETE FROM logins WHERE id = ? RETURNING expires_at',
+    'SELECT expires_at FROM logins WHERE id = ? AND used_at IS NULL',
     id,
   );
   if (row === undefined) return 'unknown';
-  return row.expires_at > now ? 'ok' : 'ended';
+  if (row.expires_at <= now) return 'ended';
+  yield* query('UPDATE logins SET used_at = ?, expires_at = ? WHERE id = ?', now, now + SAVE_MS, id);
+  return 'ok';
 }
 
 /** Forgets a login that failed or was given up. */

@@ -142,19 +142,21 @@ class SqliteConnection implements SqliteDatabase {
   }
 
   async #retryWhileLocked<T>(work: () => T): Promise<T> {
-    const deadline = this.#clock.now() + LOCK_DEADLINE_MS;
+    // Counted, not read from the clock, which may be set meanwhile.
+    let waitedMs = 0;
     for (;;) {
       try {
         return work();
       } catch (error) {
         if (!isLocked(error)) throw translate(error, this.#path);
-        if (this.#clock.now() >= deadline) {
+        if (waitedMs >= LOCK_DEADLINE_MS) {
           throw new BrokerError('vault_locked', 'another process keeps the vault locked', {
             hint: 'try again; if it stays so, look for a hanging broker process or backup job',
             cause: error,
           });
         }
         await this.#clock.wait(LOCK_RETRY_MS);
+        waitedMs += LOCK_RETRY_MS;
       }
     }
   }

@@ -15,18 +15,30 @@ const DOCUMENT = join(CHECKOUT, 'docs/reliability.md');
 
 /** The parts of vitest's JSON report that are used. */
 interface Report {
+  /** False also when a file could not be run at all. */
+  success: boolean;
   testResults: {
     name: string;
     assertionResults: { ancestorTitles: string[]; title: string; status: 'passed' | 'failed' | string }[];
   }[];
 }
 
-/** Names of the groups, by test file, in the order of the document. */
-const GROUPS: Record<string, string> = {
-  'kill-matrix.test.ts': 'Killed at a step',
-  'fault-matrix.test.ts': 'Fault of the server or the network',
-  'storm.test.ts': 'Many at once',
-  'process-races.test.ts': 'Several processes',
+/** The groups in the order of the document, each with its test files. */
+const GROUPS: Record<string, string[]> = {
+  'Killed at a step': ['kill-matrix.test.ts'],
+  'Fault of the server or the network': ['fault-matrix.test.ts'],
+  'Many at once': ['storm.test.ts', 'process-storm.test.ts'],
+  'Several processes': ['process-races.test.ts', 'process-waits.test.ts', 'hanging.test.ts'],
+  Disk: ['disk-full.test.ts', 'disk-save.test.ts', 'disk-command.test.ts', 'disk-damage.test.ts'],
+  Time: [
+    'clock-forward.test.ts',
+    'clock-back.test.ts',
+    'lost-leases.test.ts',
+    'lifetimes.test.ts',
+    'suspend.test.ts',
+    'long-sleep.campaign.ts',
+  ],
+  'Random interleavings': ['model.test.ts', 'model.campaign.ts'],
 };
 
 const directory = mkdtempSync(join(tmpdir(), 'reliability-'));
@@ -40,22 +52,34 @@ try {
     '--reporter=json',
     `--outputFile=${file}`,
   ];
-  const run = spawn('npx', args, { cwd: CHECKOUT, stdio: 'inherit' });
+  const run = spawn('npx', args, {
+    cwd: CHECKOUT,
+    stdio: 'inherit',
+    env: { ...process.env, CAMPAIGNS: '1' },
+  });
   await once(run, 'exit');
   const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
   const { text, failed, total } = render(report);
   writeFileSync(DOCUMENT, text);
-  process.stdout.write(`${total - failed} of ${total} cases passed; docs/reliability.md is written\n`);
-  process.exitCode = failed === 0 && total > 0 ? 0 : 1;
+  const isSound = report.success && failed === 0 && total > 0;
+  const verdict = isSound
+    ? 'no refresh token was lost that a server still accepted'
+    : 'see above for what failed';
+  process.stdout.write(
+    `${total - failed} of ${total} cases hold: ${verdict}; docs/reliability.md is written\n`,
+  );
+  process.exitCode = isSound ? 0 : 1;
 } finally {
   rmSync(directory, { recursive: true });
 }
 
 function render(report: Report): { text: string; failed: number; total: number } {
-  const cases = Object.entries(GROUPS).flatMap(([file, group]) =>
-    report.testResults
-      .filter(({ name }) => basename(name) === file)
-      .flatMap(({ assertionResults }) => assertionResults.map((result) => ({ group, ...result }))),
+  const cases = Object.entries(GROUPS).flatMap(([group, files]) =>
+    files.flatMap((file) =>
+      report.testResults
+        .filter(({ name }) => basename(name) === file)
+        .flatMap(({ assertionResults }) => assertionResults.map((result) => ({ group, ...result }))),
+    ),
   );
   const failed = cases.filter(({ status }) => status !== 'passed').length;
   const rows = cases.map(({ group, ancestorTitles, title, status }) => {
@@ -77,9 +101,6 @@ ${cases.length - failed} of ${cases.length} cases hold.
 | what is done | case, and what must come of it | result |
 |---|---|---|
 ${rows.join('\n')}
-
-Not in the table yet: full disks and I/O errors of a real device, clock jumps in whole processes, and random interleavings
-checked against a model.
 `;
   return { text, failed, total: cases.length };
 }

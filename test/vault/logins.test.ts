@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Secret } from '../../src/secret.ts';
-import { insertClient } from '../../src/vault/clients.ts';
+import { deleteUnusedClient, insertClient } from '../../src/vault/clients.ts';
 import { query } from '../../src/vault/database.ts';
 import { consumeLogin, deleteLogin, insertLogin, type PendingLogin } from '../../src/vault/logins.ts';
 import { fakeClient, openTestVault, type TestVault } from '../support/vault.ts';
@@ -58,7 +58,15 @@ describe('a login in flight', () => {
 
   it('is over when its time has come', async () => {
     expect(await consume(login.id, 100)).toBe('ended');
-    expect(await consume(login.id, 100)).toBe('unknown');
+    expect(await consume(login.id, 99)).toBe('ok');
+  });
+
+  it('keeps its client after it was used, until it has saved what it brought', async () => {
+    await consume(login.id, 50);
+    const deleteClient = () => test.vault.transaction(() => deleteUnusedClient(login.clientRowId));
+    expect(await deleteClient()).toBe(false);
+    await test.vault.transaction(() => deleteLogin(login.id));
+    expect(await deleteClient()).toBe(true);
   });
 
   it('does not exist under another id', async () => {
