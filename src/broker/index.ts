@@ -114,9 +114,12 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       stop.abort();
       await scheduler?.stop();
       await refresher.idle();
-      await handOuts.close();
-      await presence?.leave();
-      await vault.close();
+      try {
+        await handOuts.close();
+        await presence?.leave();
+      } finally {
+        await vault.close();
+      }
     },
   };
 }

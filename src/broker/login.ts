@@ -129,7 +129,8 @@ export async function login(
       hooks.onEvent(connected);
       return connected;
     } finally {
-      await context.vault.transaction(() => deleteLogin(loginId));
+      // It dies by itself too; what failed before must not be hidden by this.
+      await context.vault.transaction(() => deleteLogin(loginId)).catch(() => {});
     }
   } finally {
     await listener.close();

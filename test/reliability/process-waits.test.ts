@@ -3,6 +3,7 @@
  * how it ended. Another whole command that runs meanwhile stands for the time that passes.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LEASE_MS } from '../../src/broker/lease.ts';
 import { createRescue } from '../../src/broker/rescue.ts';
 import { systemClock } from '../../src/clock.ts';
 import { readSettings } from '../../src/config.ts';
@@ -14,9 +15,6 @@ import { type ProcessWorld, startProcessWorld } from '../support/process-world.t
 import { refreshLedger } from '../support/refresh-ledger.ts';
 import { storedLogin } from '../support/stored-login.ts';
 import { breakSaves, leaseToTheDead, lockVault } from '../support/vault-hold.ts';
-
-/** As `src/broker/lease.ts` has it. */
-const LEASE_MS = 90_000;
 
 let world: ProcessWorld;
 

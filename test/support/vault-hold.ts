@@ -1,5 +1,6 @@
 /** What other processes and disks do to a vault, done from a test: it is locked, leased, or not to be written. */
 import { DatabaseSync } from 'node:sqlite';
+import { changeVault } from './leases.ts';
 
 /** Keeps the write lock until `release`, as a backup job does. */
 export function lockVault(path: string): { release(): void } {
@@ -29,19 +30,10 @@ export function breakSaves(path: string): { mend(): void } {
 
 /** Gives the lease of `demo` to a process that is no more. It ends at `expiresAt`, epoch ms. */
 export function leaseToTheDead(path: string, expiresAt: number): void {
-  const database = new DatabaseSync(path);
-  database
-    .prepare(
-      `INSERT INTO leases (name, owner, fence, expires_at) VALUES ('connection:demo', 'dead', 1, ?)
-       ON CONFLICT (name) DO UPDATE SET owner = 'dead', fence = fence + 1, expires_at = excluded.expires_at`,
-    )
-    .run(expiresAt);
-  database.close();
-}
-
-/** Runs one statement, as another process would. */
-export function executeAt(path: string, sql: string): void {
-  const database = new DatabaseSync(path);
-  database.exec(sql);
-  database.close();
+  changeVault(
+    path,
+    `INSERT INTO leases (name, owner, fence, expires_at) VALUES ('connection:demo', 'dead', 1, ?)
+     ON CONFLICT (name) DO UPDATE SET owner = 'dead', fence = fence + 1, expires_at = excluded.expires_at`,
+    expiresAt,
+  );
 }
