@@ -59,9 +59,9 @@ export async function keepAnswer(
   /** Undefined when somebody wrote in between: to be looked at again. */
   const trySave = async () => {
     const seen = await vault.run(() => findConnectionById(stored.id));
-    const isAhead = seen !== undefined && seen.generation !== stored.generation;
+    const isAhead = seen?.generation !== stored.generation;
     // The same pair: a grace window answered twice, or another process took in what we had put aside.
-    const isHeld = isAhead && (await holds(vault.sealer, seen, tokens));
+    const isHeld = isAhead && seen !== undefined && (await holds(vault.sealer, seen, tokens));
     return vault.transaction(function* (): Steps<'current' | 'held' | 'spare' | undefined> {
       const now = clock.now();
       const current = yield* findConnectionById(stored.id);
@@ -96,10 +96,10 @@ export async function keepAnswer(
   };
   const outcome = await saveUntilDone(parts, pair, save, flight.onStuck);
   reached('refresh.saved');
-  if (outcome === 'spare')
-    log.warn({ connection: stored.name }, 'a newer login came first; the late pair is kept as spare');
   const current = await vault.run(() => findConnectionById(stored.id));
   if (!current) throw gone(stored);
+  if (outcome === 'spare')
+    log.warn({ connection: stored.name }, 'a newer login came first; the late pair is kept as spare');
   if (current.state === 'config_error') throw stateError(current, clock.now());
   return current;
 }

@@ -116,8 +116,16 @@ async function refreshOnce(parts: RefreshParts, flight: Flight, lease: Lease): P
 
   const rotation = await vault.transaction(function* () {
     if (!(yield* holdsLease(lease, clock.now()))) throw lost(stored);
+    // One whose lease was lost may have written meanwhile: then this token is not the one to be shown, or not now.
+    const current = yield* findConnectionById(stored.id);
+    if (!current) throw gone(stored);
+    if (current.generation !== stored.generation) return current;
+    if (current.state !== stored.state || current.failures !== stored.failures) {
+      throw stateError(current, clock.now());
+    }
     return yield* openRotation(stored.id, stored.generation, refreshToken.fingerprint(), clock.now());
   });
+  if ('name' in rotation) return rotation;
   reached('refresh.journaled');
   // The last thing before the request: who slept since it wrote the row must not present the token any more.
   const { isOurs, isKept } = await vault.run(function* () {
