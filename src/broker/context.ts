@@ -46,6 +46,8 @@ export interface UnsavedPair {
   /** Generation it was asked from. 0: there is no such connection yet. */
   from: number;
   tokens: TokenSet;
+  /** The client the pair was issued to. */
+  clientRowId: string | null;
   /** Undefined: a refresh brought it. */
   login?: LoginFacts;
 }

@@ -27,7 +27,14 @@ export async function saveLogin(context: Context, login: LoginFacts, tokens: Tok
   const { connection } = login;
   const existing = await context.vault.run(() => findConnection(connection));
   const connectionId = existing?.id ?? randomUUID();
-  const pair = { connectionId, connection, from: existing?.generation ?? 0, tokens, login };
+  const pair = {
+    connectionId,
+    connection,
+    from: existing?.generation ?? 0,
+    tokens,
+    clientRowId: login.clientRowId,
+    login,
+  };
   await saveUntilDone(context, pair, () => storeLogin(context, login, tokens, connectionId));
   reached('login.saved');
 }

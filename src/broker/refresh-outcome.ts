@@ -9,6 +9,7 @@ import { inheritTokenSet, isBearer, readTokenSet, type TokenSet } from '../core/
 import type { RefreshAnswer } from '../core/verdict.ts';
 import { BrokerError } from '../errors.ts';
 import { reached } from '../steps.ts';
+import { findClient } from '../vault/clients.ts';
 import {
   clearSpare,
   findConnectionById,
@@ -16,13 +17,20 @@ import {
   openSpare,
   recordState,
   replaceTokenSet,
+  type Spare,
   type StoredConnection,
   saveSpare,
   sealSpare,
   sealTokenSet,
 } from '../vault/connections.ts';
 import type { Steps } from '../vault/database.ts';
-import { closeOlderRotations, closeRotation, historyOf, type Rotation } from '../vault/rotations.ts';
+import {
+  closeOlderRotations,
+  closeRotation,
+  hasUnanswered,
+  historyOf,
+  type Rotation,
+} from '../vault/rotations.ts';
 import type { Flight, RefreshParts } from './context.ts';
 import { saveUntilDone } from './save.ts';
 import { stateError } from './state-errors.ts';
@@ -52,10 +60,14 @@ export async function keepAnswer(
   if (!fresh) throw new TypeError('a success without an access token');
   const tokens = inheritTokenSet(fresh, previous);
   const next = await sealTokenSet(vault.sealer, stored.id, stored.generation + 1, tokens);
-  const spare = await sealSpare(vault.sealer, stored.id, stored.generation, tokens);
+  const { clientRowId } = stored;
+  const spare = await sealSpare(vault.sealer, stored.id, stored.generation, { tokens, clientRowId });
   reached('refresh.sealed');
 
-  const pair = { connectionId: stored.id, connection: stored.name, from: stored.generation, tokens };
+  const pair = {
+    ...{ connectionId: stored.id, connection: stored.name, from: stored.generation },
+    ...{ tokens, clientRowId },
+  };
   /** Undefined when somebody wrote in between: to be looked at again. */
   const trySave = async () => {
     const seen = await vault.run(() => findConnectionById(stored.id));
@@ -136,13 +148,16 @@ export async function recordRefusal(
 
 async function tryRecord(
   { vault, clock }: RefreshParts,
-  { stored, rotation, flight, recovery }: Presented,
+  { stored, tokens, rotation, flight, recovery }: Presented,
   verdict: Refusal,
 ): Promise<RefusalOutcome['kind'] | 'again'> {
   const { id, generation } = stored;
   const seen = await vault.run(() => findConnectionById(id));
   const spare = seen && verdict.verdict === 'final' ? await openSpare(vault.sealer, seen) : undefined;
-  const promoted = spare && (await sealTokenSet(vault.sealer, id, generation + 1, spare));
+  // Where tokens are not rotated, a late pair may hold the very token that is dead.
+  const isHope = spare?.tokens.refreshToken?.fingerprint() !== tokens.refreshToken?.fingerprint();
+  const promoted =
+    spare && isHope ? await sealTokenSet(vault.sealer, id, generation + 1, spare.tokens) : undefined;
   return vault.transaction(function* (): Steps<RefusalOutcome['kind'] | 'again'> {
     const now = clock.now();
     const current = yield* findConnectionById(id);
@@ -151,14 +166,15 @@ async function tryRecord(
     const history = yield* historyOf(rotation, now);
     const facts = { history, recovery, now, jitter: Math.random() };
     const after = stateAfterRefusal(current ?? stored, verdict, facts);
-    const isPromoted = !isOvertaken && promoted !== undefined && after.state === 'login_required';
+    const isLast = !isOvertaken && after.state === 'login_required';
+    const isPromoted = isLast && promoted !== undefined && (yield* isUsable(spare));
     // A row stays open while nobody knows what became of the token. However a server spells it, the journal has
     // one word for a dead one.
     const isSettled = verdict.verdict !== 'unknown' || recovery === 'reuse-safe';
     const outcome = verdict.verdict === 'final' ? 'invalid_grant' : verdict.code;
     if (isSettled) yield* closeRotation(rotation, outcome, now);
     if (isPromoted) {
-      yield* replaceTokenSet(id, generation, promoted);
+      yield* replaceTokenSet(id, generation, promoted, spare?.clientRowId);
       yield* clearSpare(id);
       yield* closeOlderRotations(id, promoted.generation, now);
     } else if (current?.state !== 'login_required') {
@@ -177,6 +193,11 @@ async function tryRecord(
     });
     return isOvertaken ? 'overtaken' : isPromoted ? 'promoted' : 'refused';
   });
+}
+
+/** Whether its client is still there. */
+function* isUsable(spare: Spare | undefined): Steps<boolean> {
+  return spare?.clientRowId ? (yield* findClient(spare.clientRowId)) !== undefined : spare !== undefined;
 }
 
 /** Why a login is over before anything is sent. */
@@ -203,10 +224,13 @@ export async function endLogin(
     failures: 0,
   };
   await vault.transaction(function* () {
+    // The answer may have come after all, to one whose lease was lost.
+    if (code === 'unanswered' && !(yield* hasUnanswered(stored.id, stored.generation))) return;
     yield* recordState(stored.id, stored.generation, state);
     yield* vault.audit.append({ actor, action: 'refresh', connection: stored.name, outcome: code });
   });
-  return stateError({ ...stored, ...state }, now);
+  const current = await vault.run(() => findConnectionById(stored.id));
+  return current ? stateError(current, now) : gone(stored);
 }
 
 /** The connection was logged out while somebody worked on it. */

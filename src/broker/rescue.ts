@@ -107,19 +107,16 @@ async function takeIn(parts: Parts, pair: UnsavedPair): Promise<TakenIn> {
 
 async function judge(
   { vault }: Parts,
-  { login, from, connectionId, tokens }: UnsavedPair,
+  { login, from, connectionId, clientRowId, tokens }: UnsavedPair,
   stored: StoredConnection | undefined,
 ): Promise<TakenIn> {
   // A client nobody used any more may be gone, and so may the connection: logged out.
-  const client = login && (await vault.run(() => findClient(login.clientRowId)));
-  if (!stored) return client && from === 0 ? 'current' : 'nothing';
+  if (clientRowId && !(await vault.run(() => findClient(clientRowId)))) return 'nothing';
+  if (!stored) return login && from === 0 ? 'current' : 'nothing';
   // The process that put it aside could save it after all, and died before it removed the file.
   if (await holds(vault.sealer, stored, tokens)) return 'held';
-  if (login) {
-    if (stored.generation === from) return client ? 'current' : 'nothing';
-    return login.clientRowId === stored.clientRowId ? 'spare' : 'nothing';
-  }
-  if (stored.id !== connectionId) return 'nothing';
+  // Of a connection of that name which was logged out since.
+  if (!login && stored.id !== connectionId) return 'nothing';
   return stored.generation === from ? 'current' : 'spare';
 }
 
@@ -130,10 +127,10 @@ async function write(
   stored: StoredConnection | undefined,
   outcome: 'current' | 'spare',
 ): Promise<boolean> {
-  const { from, tokens, login, connectionId, connection } = pair;
+  const { from, tokens, clientRowId, login, connectionId, connection } = pair;
   const id = stored?.id ?? connectionId;
   const next = await sealTokenSet(vault.sealer, id, from + 1, tokens);
-  const spare = await sealSpare(vault.sealer, id, from, tokens);
+  const spare = await sealSpare(vault.sealer, id, from, { tokens, clientRowId });
   return vault.transaction(function* (): Steps<boolean> {
     const now = clock.now();
     const current = yield* findConnection(connection);

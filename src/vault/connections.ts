@@ -70,9 +70,21 @@ export async function sealTokenSet(
   };
 }
 
-/** Seals a pair that came too late, for the column `spare`. `generation` is the one it was asked from. */
-export function sealSpare(sealer: Sealer, id: string, generation: number, tokens: TokenSet): Promise<string> {
-  return sealer.seal(serialiseTokenSet(tokens), place(id, 'spare', generation));
+/** A pair that came too late, and the client it was issued to: the newer login may have come with another one. */
+export interface Spare {
+  tokens: TokenSet;
+  clientRowId: string | null;
+}
+
+/** Seals a spare for its column. `generation` is the one it was asked from. */
+export function sealSpare(
+  sealer: Sealer,
+  id: string,
+  generation: number,
+  { tokens, clientRowId }: Spare,
+): Promise<string> {
+  const text = JSON.stringify({ tokens: serialiseTokenSet(tokens), clientRowId });
+  return sealer.seal(text, place(id, 'spare', generation));
 }
 
 /** Opens the current token set. */
@@ -88,14 +100,12 @@ export async function holds(sealer: Sealer, stored: StoredConnection, tokens: To
     : refreshToken.fingerprint() === tokens.refreshToken?.fingerprint();
 }
 
-/** Opens the late pair. Undefined when there is none. */
-export async function openSpare(
-  sealer: Sealer,
-  { id, spare }: StoredConnection,
-): Promise<TokenSet | undefined> {
-  return spare === null
-    ? undefined
-    : parseTokenSet(await sealer.open(spare.sealed, place(id, 'spare', spare.generation)));
+/** Opens the spare. Undefined when there is none. */
+export async function openSpare(sealer: Sealer, { id, spare }: StoredConnection): Promise<Spare | undefined> {
+  if (spare === null) return undefined;
+  const text = await sealer.open(spare.sealed, place(id, 'spare', spare.generation));
+  const { tokens, clientRowId } = JSON.parse(text) as { tokens: string; clientRowId: string | null };
+  return { tokens: parseTokenSet(tokens), clientRowId };
 }
 
 /** The connection of this name, still sealed. */
@@ -142,7 +152,7 @@ export function* replaceTokenSet(
   id: string,
   from: number,
   { generation, sealed, tokens }: SealedTokenSet,
-  clientRowId?: string,
+  clientRowId?: string | null,
 ): Steps<boolean> {
   const row = yield* first(
     `UPDATE connections SET state = 'ok', code = NULL, cause = NULL, since = CASE state WHEN 'ok' THEN since ELSE ? END,

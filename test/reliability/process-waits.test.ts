@@ -155,7 +155,13 @@ async function putAside(): Promise<void> {
   const tokens = await openTokenSet(vault.sealer, stored);
   const parts = { vault, clock: systemClock, log: createLog('silent') };
   const rescue = createRescue(parts, rescueDirectories);
-  const pair = { connectionId: stored.id, connection: stored.name, from: stored.generation, tokens };
+  const pair = {
+    connectionId: stored.id,
+    connection: stored.name,
+    from: stored.generation,
+    tokens,
+    clientRowId: stored.clientRowId,
+  };
   expect(await rescue.write(pair)).toBeDefined();
   await vault.close();
 }

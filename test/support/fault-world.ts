@@ -141,7 +141,7 @@ export async function startFaultWorld<S extends FaultServer>(
     },
     expireDeadlines: deadlines.expire,
     heldRefreshToken: () => held(openTokenSet),
-    heldSpare: () => held(openSpare),
+    heldSpare: () => held(async (sealer, stored) => (await openSpare(sealer, stored))?.tokens),
     async close() {
       server.letGo();
       deadlines.expire();

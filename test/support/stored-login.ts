@@ -35,7 +35,7 @@ export async function storedLogin({ env }: Home): Promise<StoredLogin | undefine
       state: stored.state,
       accessToken: accessToken.reveal(),
       refreshToken: refreshToken?.fingerprint(),
-      spare: spare?.refreshToken?.fingerprint(),
+      spare: spare?.tokens.refreshToken?.fingerprint(),
       clientId: (await openClient(vault.sealer, row)).clientId,
     };
   } finally {

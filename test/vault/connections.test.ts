@@ -192,7 +192,10 @@ describe('recording a state', () => {
 describe('a pair that came too late', () => {
   it('is kept beside the newer one, sealed', async () => {
     expect(stored.spare).toBeNull();
-    const spare = await sealSpare(test.vault.sealer, stored.id, 1, fakeTokens('late', 0));
+    const spare = await sealSpare(test.vault.sealer, stored.id, 1, {
+      tokens: fakeTokens('late', 0),
+      clientRowId: null,
+    });
     await test.vault.transaction(() => saveSpare(stored.id, spare, 1));
     expect((await current()).spare).not.toBeNull();
     expect(readFileSync(`${test.path}-wal`, 'latin1')).not.toContain('refresh-late');

@@ -62,13 +62,16 @@ describe('sealing again', () => {
 
   it('takes the spare as well', async () => {
     const { id } = await storeConnection(test, 'coda');
-    const spare = await sealSpare(test.vault.sealer, id, 7, fakeTokens('late', 0));
+    const spare = await sealSpare(test.vault.sealer, id, 7, {
+      tokens: fakeTokens('late', 0),
+      clientRowId: null,
+    });
     await test.vault.transaction(() => saveSpare(id, spare, 7));
     const key = await addDataKey();
     expect(await step()).toBe(3);
     expect(await counts()).toEqual(new Map([[key, 3]]));
     const opened = await openSpare(test.vault.sealer, await find('coda'));
-    expect(opened?.refreshToken?.reveal()).toBe('refresh-late');
+    expect(opened?.tokens.refreshToken?.reveal()).toBe('refresh-late');
   });
 
   it('does not put an old value back when a newer one came meanwhile', async () => {
