@@ -81,6 +81,7 @@ describe('a broker whose connection has an ended token', () => {
   it('tells its callers the verdict of another process as soon as that is stored, held lease or not', async () => {
     leaseToTheDead(world.vaultPath, world.clock.now() + LEASE_MS);
     const asked = ask();
+    asked.catch(() => undefined);
     await world.clock.untilWaiting();
     changeVault(world.vaultPath, "UPDATE connections SET state = 'login_required', next_attempt_at = NULL");
     await world.clock.advance(LEASE_PAUSE_MS);

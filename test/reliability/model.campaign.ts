@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { runInterleavings } from './model-property.ts';
 
-const { MODEL_RUNS = '1500', MODEL_SEED, MODEL_PATH } = process.env;
+const { MODEL_RUNS = '2000', MODEL_SEED, MODEL_PATH } = process.env;
 const INTERLEAVINGS = Number(MODEL_RUNS);
 
 it(`${INTERLEAVINGS} more random interleavings of the same go as the model says`, {
