@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { Agent } from '../core/access-policy.ts';
 import type { Connection } from '../core/connection.ts';
+import type { RecoveryPolicy } from '../core/recovery.ts';
 import type { ServerSettings } from '../core/server-settings.ts';
 import type { TokenSet } from '../core/token-set.ts';
 import type { BrokerError } from '../errors.ts';
@@ -8,6 +9,7 @@ import type { Log } from '../log.ts';
 import type { Fetch } from '../oauth/http.ts';
 import type { StoredConnection } from '../vault/connections.ts';
 import type { Vault } from '../vault/index.ts';
+import type { Rotation } from '../vault/rotations.ts';
 import type { HandOuts } from './hand-outs.ts';
 import type { MetadataSource } from './metadata.ts';
 
@@ -37,6 +39,15 @@ export interface Flight {
   actor: string;
   /** Lets the callers go while a new pair waits to be saved. */
   onStuck: (error: BrokerError) => void;
+}
+
+/** A refresh token that was presented, and what it belongs to. */
+export interface Presented {
+  stored: StoredConnection;
+  tokens: TokenSet;
+  rotation: Rotation;
+  flight: Flight;
+  recovery: RecoveryPolicy;
 }
 
 /** A pair the server has answered and the vault does not have yet. */

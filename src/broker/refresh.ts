@@ -4,7 +4,7 @@
  *
  * Rotation makes a refresh token good for one use, so losing an answer can mean losing the login. Hence the
  * order: lease (one process), re-read (somebody may have been faster), storage proven, journal on disk, only
- * then the request. What becomes of the answer is in `refresh-outcome.ts`.
+ * then the request. What becomes of the answer is in `refresh-success.ts` and `refresh-refusal.ts`.
  */
 import type { Connection } from '../core/connection.ts';
 import { judgeRefresh, type RefreshAnswer } from '../core/verdict.ts';
@@ -21,8 +21,9 @@ import { hasUnanswered, isOnRecord, openRotation } from '../vault/rotations.ts';
 import { findServer } from '../vault/servers.ts';
 import type { Flight, Refresher, RefreshParts } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
-import { endLogin, gone, keepAnswer, recordRefusal } from './refresh-outcome.ts';
-import { stateError } from './state-errors.ts';
+import { endLogin, recordRefusal } from './refresh-refusal.ts';
+import { keepAnswer } from './refresh-success.ts';
+import { gone, stateError } from './state-errors.ts';
 
 /** The request of a sleeper that woke up is over by then, and its answer saved. */
 const SLEEPER_PATIENCE_MS = REQUEST_DEADLINE_MS + 5_000;

@@ -36,3 +36,11 @@ export function stateError(connection: Connection, now: number): BrokerError {
     }
   }
 }
+
+/** The connection was logged out while somebody worked on it. */
+export function gone(connection: Connection): BrokerError {
+  return new BrokerError('not_found', `${connection.name} was removed meanwhile`, {
+    hint: 'broker list',
+    connection: connection.name,
+  });
+}

@@ -1,120 +1,21 @@
-/**
- * What becomes of the answer to a refresh: a new pair is kept whatever happens, a refusal is recorded and nothing
- * is deleted.
- */
+/** What becomes of a refresh that brought nothing: it is recorded, and nothing is deleted. */
 import { type NewState, type Refusal, stateAfterRefusal } from '../core/after-refusal.ts';
-import type { Connection } from '../core/connection.ts';
-import type { RecoveryPolicy } from '../core/recovery.ts';
-import { inheritTokenSet, isBearer, readTokenSet, type TokenSet } from '../core/token-set.ts';
-import type { RefreshAnswer } from '../core/verdict.ts';
-import { BrokerError } from '../errors.ts';
-import { reached } from '../steps.ts';
+import type { BrokerError } from '../errors.ts';
 import { findClient } from '../vault/clients.ts';
 import {
   clearSpare,
   findConnectionById,
-  holds,
   openSpare,
   recordState,
   replaceTokenSet,
   type Spare,
   type StoredConnection,
-  saveSpare,
-  sealSpare,
   sealTokenSet,
 } from '../vault/connections.ts';
 import type { Steps } from '../vault/database.ts';
-import {
-  closeOlderRotations,
-  closeRotation,
-  hasUnanswered,
-  historyOf,
-  type Rotation,
-} from '../vault/rotations.ts';
-import type { Flight, RefreshParts } from './context.ts';
-import { saveUntilDone } from './save.ts';
-import { stateError } from './state-errors.ts';
-
-/** A refresh token that was presented, and what it belongs to. */
-export interface Presented {
-  stored: StoredConnection;
-  tokens: TokenSet;
-  rotation: Rotation;
-  flight: Flight;
-  recovery: RecoveryPolicy;
-}
-
-/**
- * Saves an answered pair before it is judged. It is never discarded: should a newer login have come meanwhile,
- * it becomes the spare.
- *
- * Throws `save_failed`, `config_error` for a token agents cannot use.
- */
-export async function keepAnswer(
-  parts: RefreshParts,
-  { stored, tokens: previous, rotation, flight }: Presented,
-  answer: RefreshAnswer,
-): Promise<StoredConnection> {
-  const { vault, clock, log } = parts;
-  const fresh = readTokenSet(answer.kind === 'answer' ? (answer.body ?? {}) : {}, clock.now());
-  if (!fresh) throw new TypeError('a success without an access token');
-  const tokens = inheritTokenSet(fresh, previous);
-  const next = await sealTokenSet(vault.sealer, stored.id, stored.generation + 1, tokens);
-  const { clientRowId } = stored;
-  const spare = await sealSpare(vault.sealer, stored.id, stored.generation, { tokens, clientRowId });
-  reached('refresh.sealed');
-
-  const pair = {
-    ...{ connectionId: stored.id, connection: stored.name, from: stored.generation },
-    ...{ tokens, clientRowId },
-  };
-  /** Undefined when somebody wrote in between: to be looked at again. */
-  const trySave = async () => {
-    const seen = await vault.run(() => findConnectionById(stored.id));
-    const isAhead = seen?.generation !== stored.generation;
-    // The same pair: a grace window answered twice, or another process took in what we had put aside.
-    const isHeld = isAhead && seen !== undefined && (await holds(vault.sealer, seen, tokens));
-    return vault.transaction(function* (): Steps<'current' | 'held' | 'spare' | undefined> {
-      const now = clock.now();
-      const current = yield* findConnectionById(stored.id);
-      if (current?.sealed !== seen?.sealed) return undefined;
-      const outcome = isHeld ? 'held' : isAhead ? 'spare' : 'current';
-      if (outcome === 'spare') yield* saveSpare(stored.id, spare, stored.generation);
-      if (outcome === 'current') yield* replaceTokenSet(stored.id, stored.generation, next);
-      if (outcome === 'current' && !isBearer(tokens.tokenType)) {
-        yield* recordState(stored.id, next.generation, unusableType(now));
-      }
-      yield* closeRotation(rotation, outcome === 'current' ? 'success' : 'late', now);
-      yield* closeOlderRotations(stored.id, next.generation, now);
-      yield* vault.audit.append({
-        actor: flight.actor,
-        action: 'refresh',
-        connection: stored.name,
-        outcome: outcome === 'current' ? 'ok' : 'late',
-        detail: {
-          generation: next.generation,
-          rotated: fresh.refreshToken !== undefined,
-          refresh_token: tokens.refreshToken?.fingerprint() ?? null,
-        },
-      });
-      return outcome;
-    });
-  };
-  const save = async () => {
-    for (;;) {
-      const outcome = await trySave();
-      if (outcome) return outcome;
-    }
-  };
-  const outcome = await saveUntilDone(parts, pair, save, flight.onStuck);
-  reached('refresh.saved');
-  const current = await vault.run(() => findConnectionById(stored.id));
-  if (!current) throw gone(stored);
-  if (outcome === 'spare')
-    log.warn({ connection: stored.name }, 'a newer login came first; the late pair is kept as spare');
-  if (current.state === 'config_error') throw stateError(current, clock.now());
-  return current;
-}
+import { closeOlderRotations, closeRotation, hasUnanswered, historyOf } from '../vault/rotations.ts';
+import type { Presented, RefreshParts } from './context.ts';
+import { gone, stateError } from './state-errors.ts';
 
 /** What is left after a refusal. */
 export type RefusalOutcome =
@@ -231,24 +132,4 @@ export async function endLogin(
   });
   const current = await vault.run(() => findConnectionById(stored.id));
   return current ? stateError(current, now) : gone(stored);
-}
-
-/** The connection was logged out while somebody worked on it. */
-export function gone(connection: Connection): BrokerError {
-  return new BrokerError('not_found', `${connection.name} was removed meanwhile`, {
-    hint: 'broker list',
-    connection: connection.name,
-  });
-}
-
-function unusableType(now: number): NewState {
-  const cause = 'the server now issues tokens of a type agents cannot use as Bearer';
-  return {
-    state: 'config_error',
-    code: 'unsupported_token_type',
-    cause,
-    since: now,
-    nextAttemptAt: null,
-    failures: 1,
-  };
 }

@@ -1,0 +1,126 @@
+/**
+ * What becomes of a new pair: it is kept, whatever else is the case. Only after it is on disk does anybody see it.
+ */
+import type { NewState } from '../core/after-refusal.ts';
+import { inheritTokenSet, isBearer, readTokenSet } from '../core/token-set.ts';
+import type { RefreshAnswer } from '../core/verdict.ts';
+import { reached } from '../steps.ts';
+import {
+  findConnectionById,
+  holds,
+  recordState,
+  replaceTokenSet,
+  type SealedTokenSet,
+  type StoredConnection,
+  saveSpare,
+  sealSpare,
+  sealTokenSet,
+} from '../vault/connections.ts';
+import type { Steps } from '../vault/database.ts';
+import { closeOlderRotations, closeRotation } from '../vault/rotations.ts';
+import type { Presented, RefreshParts } from './context.ts';
+import { saveUntilDone } from './save.ts';
+import { gone, stateError } from './state-errors.ts';
+
+/** A new pair, sealed for either place it may go to. */
+interface NewPair {
+  next: SealedTokenSet;
+  /** Sealed as a spare. */
+  spare: string;
+  /** Whether the refresh token is a new one too. */
+  isRotated: boolean;
+}
+
+/** Where a new pair went: in place of the old one, beside a newer one, or nowhere because it is there already. */
+type Kept = 'current' | 'spare' | 'held';
+
+/**
+ * Saves an answered pair before it is judged. It is never discarded: should a newer login have come meanwhile,
+ * it becomes the spare.
+ *
+ * Throws `save_failed`, `config_error` for a token agents cannot use.
+ */
+export async function keepAnswer(
+  parts: RefreshParts,
+  presented: Presented,
+  answer: RefreshAnswer,
+): Promise<StoredConnection> {
+  const { vault, clock, log } = parts;
+  const { stored, flight } = presented;
+  const { id, name, generation, clientRowId } = stored;
+  const fresh = readTokenSet(answer.kind === 'answer' ? (answer.body ?? {}) : {}, clock.now());
+  if (!fresh) throw new TypeError('a success without an access token');
+  const tokens = inheritTokenSet(fresh, presented.tokens);
+  const pair: NewPair = {
+    next: await sealTokenSet(vault.sealer, id, generation + 1, tokens),
+    spare: await sealSpare(vault.sealer, id, generation, { tokens, clientRowId }),
+    isRotated: fresh.refreshToken !== undefined,
+  };
+  reached('refresh.sealed');
+
+  const unsaved = { connectionId: id, connection: name, from: generation, tokens, clientRowId };
+  const kept = await saveUntilDone(parts, unsaved, () => keep(parts, presented, pair), flight.onStuck);
+  reached('refresh.saved');
+  const current = await vault.run(() => findConnectionById(id));
+  if (!current) throw gone(stored);
+  if (kept === 'spare')
+    log.warn({ connection: name }, 'a newer login came first; the late pair is kept as spare');
+  if (current.state === 'config_error') throw stateError(current, clock.now());
+  return current;
+}
+
+async function keep(parts: RefreshParts, presented: Presented, pair: NewPair): Promise<Kept> {
+  for (;;) {
+    const kept = await tryKeep(parts, presented, pair);
+    if (kept) return kept;
+  }
+}
+
+/** One transaction. Undefined when somebody wrote just before: to be looked at again. */
+async function tryKeep(
+  { vault, clock }: RefreshParts,
+  { stored, rotation, flight }: Presented,
+  { next, spare, isRotated }: NewPair,
+): Promise<Kept | undefined> {
+  const { id, generation } = stored;
+  const seen = await vault.run(() => findConnectionById(id));
+  const isAhead = seen?.generation !== generation;
+  // The same pair: a grace window answered twice, or another process took in what we had put aside.
+  const isHeld = isAhead && seen !== undefined && (await holds(vault.sealer, seen, next.tokens));
+  return vault.transaction(function* (): Steps<Kept | undefined> {
+    const now = clock.now();
+    const current = yield* findConnectionById(id);
+    if (current?.sealed !== seen?.sealed) return undefined;
+    if (isAhead && !isHeld) yield* saveSpare(id, spare, generation);
+    if (!isAhead) {
+      yield* replaceTokenSet(id, generation, next);
+      if (!isBearer(next.tokens.tokenType)) yield* recordState(id, next.generation, unusableType(now));
+    }
+    yield* closeRotation(rotation, isAhead ? 'late' : 'success', now);
+    yield* closeOlderRotations(id, next.generation, now);
+    yield* vault.audit.append({
+      actor: flight.actor,
+      action: 'refresh',
+      connection: stored.name,
+      outcome: isAhead ? 'late' : 'ok',
+      detail: {
+        generation: next.generation,
+        rotated: isRotated,
+        refresh_token: next.tokens.refreshToken?.fingerprint() ?? null,
+      },
+    });
+    return !isAhead ? 'current' : isHeld ? 'held' : 'spare';
+  });
+}
+
+function unusableType(now: number): NewState {
+  const cause = 'the server now issues tokens of a type agents cannot use as Bearer';
+  return {
+    state: 'config_error',
+    code: 'unsupported_token_type',
+    cause,
+    since: now,
+    nextAttemptAt: null,
+    failures: 1,
+  };
+}
