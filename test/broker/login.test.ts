@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { OPERATOR } from '../../src/broker/context.ts';
 import type { Broker } from '../../src/broker/index.ts';
+import { freePort } from '../support/free-port.ts';
 import { startMcpServer } from '../support/mcp-server.ts';
 import { signIn } from '../support/sign-in.ts';
 import { connectionRow, rowsOf } from '../support/vault-file.ts';
@@ -84,14 +85,15 @@ describe('a first login', () => {
 
   it('takes a client the operator configured, and registers none', async () => {
     await world.close();
+    const callbackPort = await freePort();
     const client = {
       client_id: 'configured-client',
-      redirect_uris: ['http://127.0.0.1:40123/callback'],
+      redirect_uris: [`http://127.0.0.1:${callbackPort}/callback`],
       token_endpoint_auth_method: 'none',
       application_type: 'native',
     } as const;
     await start({ authorizationServer: { clients: [client], openRegistration: false } });
-    const { events } = await login({ clientId: 'configured-client', callbackPort: 40123 });
+    const { events } = await login({ clientId: 'configured-client', callbackPort });
     expect(events[1]).toEqual({ event: 'registered', client_id: 'configured-client', source: 'configured' });
     expect(registrations()).toEqual([]);
   });

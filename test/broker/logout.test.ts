@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { OPERATOR } from '../../src/broker/context.ts';
 import type { Broker } from '../../src/broker/index.ts';
 import type { Fault } from '../support/fault.ts';
+import { freePort } from '../support/free-port.ts';
 import type { RecordedRequest } from '../support/recorded-request.ts';
 import { signIn } from '../support/sign-in.ts';
 import { auditTrail, rowsOf } from '../support/vault-file.ts';
@@ -123,14 +124,15 @@ describe('a logout where the server does not help', () => {
 });
 
 it('a client the operator configured is never erased, there or here', async () => {
+  const callbackPort = await freePort();
   const client = {
     client_id: 'configured-client',
-    redirect_uris: ['http://127.0.0.1:40124/callback'],
+    redirect_uris: [`http://127.0.0.1:${callbackPort}/callback`],
     token_endpoint_auth_method: 'none',
     application_type: 'native',
   } as const;
   await start({ authorizationServer: { clients: [client] } });
-  await login({ clientId: 'configured-client', callbackPort: 40124 });
+  await login({ clientId: 'configured-client', callbackPort });
   expect(await broker.logout(OPERATOR, 'demo')).toEqual({ connection: 'demo', revocation: 'revoked' });
   expect(seen(isDeletion)).toEqual([]);
   expect(count('clients')).toBe(1);
