@@ -17,7 +17,7 @@ import { abortable } from '../oauth/http.ts';
 import { discoverResource } from '../oauth/resource-discovery.ts';
 import type { ServerMetadata } from '../oauth/server-discovery.ts';
 import { reached } from '../steps.ts';
-import type { Client } from '../vault/clients.ts';
+import { type Client, findClient, insertClient } from '../vault/clients.ts';
 import { findConnection } from '../vault/connections.ts';
 import { consumeLogin, deleteLogin, insertLogin } from '../vault/logins.ts';
 import { actorOf, type Context, OPERATOR } from './context.ts';
@@ -172,7 +172,12 @@ async function remember(
     },
     now,
   );
-  await vault.transaction(insert);
+  const insertAgain = await insertClient(vault.sealer, client);
+  await vault.transaction(function* () {
+    // A logout may have taken away the client since it was read.
+    if (!(yield* findClient(client.rowId))) yield* insertAgain();
+    yield* insert();
+  });
   reached('login.remembered');
   return id;
 }

@@ -7,32 +7,25 @@ import type { RefreshAnswer } from '../core/verdict.ts';
 import { reached } from '../steps.ts';
 import {
   findConnectionById,
-  holds,
   recordState,
   replaceTokenSet,
   type SealedTokenSet,
   type StoredConnection,
-  saveSpare,
-  sealSpare,
   sealTokenSet,
 } from '../vault/connections.ts';
 import type { Steps } from '../vault/database.ts';
 import { closeOlderRotations, closeRotation } from '../vault/rotations.ts';
 import type { Presented, RefreshParts } from './context.ts';
+import { type Place, placeLatePair } from './late-pair.ts';
 import { saveUntilDone } from './save.ts';
 import { gone, stateError } from './state-errors.ts';
 
-/** A new pair, sealed for either place it may go to. */
+/** A new pair, sealed for the place of the old one. */
 interface NewPair {
   next: SealedTokenSet;
-  /** Sealed as a spare. */
-  spare: string;
   /** Whether the refresh token is a new one too. */
   isRotated: boolean;
 }
-
-/** Where a new pair went: in place of the old one, beside a newer one, or nowhere because it is there already. */
-type Kept = 'current' | 'spare' | 'held';
 
 /**
  * Saves an answered pair before it is judged. It is never discarded: should a newer login have come meanwhile,
@@ -53,7 +46,6 @@ export async function keepAnswer(
   const tokens = inheritTokenSet(fresh, presented.tokens);
   const pair: NewPair = {
     next: await sealTokenSet(vault.sealer, id, generation + 1, tokens),
-    spare: await sealSpare(vault.sealer, id, generation, { tokens, clientRowId }),
     isRotated: fresh.refreshToken !== undefined,
   };
   reached('refresh.sealed');
@@ -69,7 +61,7 @@ export async function keepAnswer(
   return current;
 }
 
-async function keep(parts: RefreshParts, presented: Presented, pair: NewPair): Promise<Kept> {
+async function keep(parts: RefreshParts, presented: Presented, pair: NewPair): Promise<Place> {
   for (;;) {
     const kept = await tryKeep(parts, presented, pair);
     if (kept) return kept;
@@ -80,19 +72,18 @@ async function keep(parts: RefreshParts, presented: Presented, pair: NewPair): P
 async function tryKeep(
   { vault, clock }: RefreshParts,
   { stored, rotation, flight }: Presented,
-  { next, spare, isRotated }: NewPair,
-): Promise<Kept | undefined> {
+  { next, isRotated }: NewPair,
+): Promise<Place | undefined> {
   const { id, generation } = stored;
   const seen = await vault.run(() => findConnectionById(id));
   const isAhead = seen?.generation !== generation;
-  // The same pair: a grace window answered twice, or another process took in what we had put aside.
-  const isHeld = isAhead && seen !== undefined && (await holds(vault.sealer, seen, next.tokens));
-  return vault.transaction(function* (): Steps<Kept | undefined> {
+  const late = isAhead ? await placeLatePair(vault.sealer, seen, stored, next.tokens) : undefined;
+  return vault.transaction(function* (): Steps<Place | undefined> {
     const now = clock.now();
     const current = yield* findConnectionById(id);
-    if (current?.sealed !== seen?.sealed) return undefined;
-    if (isAhead && !isHeld) yield* saveSpare(id, spare, generation);
-    if (!isAhead) {
+    if (current?.sealed !== seen?.sealed || current?.state !== seen?.state) return undefined;
+    if (late) yield* late.write();
+    else {
       yield* replaceTokenSet(id, generation, next);
       if (!isBearer(next.tokens.tokenType)) yield* recordState(id, next.generation, unusableType(now));
     }
@@ -109,7 +100,7 @@ async function tryKeep(
         refresh_token: next.tokens.refreshToken?.fingerprint() ?? null,
       },
     });
-    return !isAhead ? 'current' : isHeld ? 'held' : 'spare';
+    return late?.place ?? 'current';
   });
 }
 

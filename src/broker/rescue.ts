@@ -11,17 +11,15 @@ import { parseTokenSet, serialiseTokenSet } from '../core/token-set.ts';
 import { findClient } from '../vault/clients.ts';
 import {
   findConnection,
-  holds,
   replaceTokenSet,
   type StoredConnection,
-  saveSpare,
-  sealSpare,
   sealTokenSet,
 } from '../vault/connections.ts';
 import type { Steps } from '../vault/database.ts';
 import type { Vault } from '../vault/index.ts';
 import { closeOlderRotations } from '../vault/rotations.ts';
 import type { Context, Rescue, UnsavedPair } from './context.ts';
+import { type Place, placeLatePair } from './late-pair.ts';
 import { writeLogin } from './login-save.ts';
 
 /** Content of a rescue file, sealed. */
@@ -88,54 +86,37 @@ async function readPair(vault: Vault, path: string): Promise<UnsavedPair | undef
   return { ...rescued, tokens: parseTokenSet(rescued.tokens) };
 }
 
-/** What became of a pair: current now, a spare now, held already, or nothing that it belongs to. */
-type TakenIn = 'current' | 'spare' | 'held' | 'nothing';
+/** What became of a pair. `nothing`: there is nothing it belongs to any more. */
+type TakenIn = Place | 'nothing';
 
 /**
  * Without the connection's lease, which the process that put the pair aside may have died with: every write is
  * conditional on what was read, and who was overtaken looks again.
  */
 async function takeIn(parts: Parts, pair: UnsavedPair): Promise<TakenIn> {
-  const { vault } = parts;
   for (;;) {
-    const stored = await vault.run(() => findConnection(pair.connection));
-    const outcome = await judge(parts, pair, stored);
-    if (outcome === 'held' || outcome === 'nothing') return outcome;
-    if (await write(parts, pair, stored, outcome)) return outcome;
+    const outcome = await tryTakeIn(parts, pair);
+    if (outcome) return outcome;
   }
 }
 
-async function judge(
-  { vault }: Parts,
-  { login, from, connectionId, clientRowId, tokens }: UnsavedPair,
-  stored: StoredConnection | undefined,
-): Promise<TakenIn> {
-  // A client nobody used any more may be gone, and so may the connection: logged out.
-  if (clientRowId && !(await vault.run(() => findClient(clientRowId)))) return 'nothing';
-  if (!stored) return login && from === 0 ? 'current' : 'nothing';
-  // The process that put it aside could save it after all, and died before it removed the file.
-  if (await holds(vault.sealer, stored, tokens)) return 'held';
-  // Of a connection of that name which was logged out since.
-  if (!login && stored.id !== connectionId) return 'nothing';
-  return stored.generation === from ? 'current' : 'spare';
-}
-
-/** False when somebody wrote in between. */
-async function write(
-  { vault, clock }: Parts,
-  pair: UnsavedPair,
-  stored: StoredConnection | undefined,
-  outcome: 'current' | 'spare',
-): Promise<boolean> {
-  const { from, tokens, clientRowId, login, connectionId, connection } = pair;
-  const id = stored?.id ?? connectionId;
+/** Undefined when somebody wrote in between. */
+async function tryTakeIn({ vault, clock }: Parts, pair: UnsavedPair): Promise<TakenIn | undefined> {
+  const { from, tokens, clientRowId, login, connection } = pair;
+  const stored = await vault.run(() => findConnection(connection));
+  if (!(await belongs(vault, pair, stored))) return 'nothing';
+  const id = stored?.id ?? pair.connectionId;
+  const isAhead = stored !== undefined && stored.generation !== from;
   const next = await sealTokenSet(vault.sealer, id, from + 1, tokens);
-  const spare = await sealSpare(vault.sealer, id, from, { tokens, clientRowId });
-  return vault.transaction(function* (): Steps<boolean> {
+  const origin = { id, generation: from, clientRowId };
+  const late = isAhead ? await placeLatePair(vault.sealer, stored, origin, tokens) : undefined;
+  // The process that put it aside could save it after all, and died before it removed the file.
+  if (late?.place === 'held') return 'held';
+  return vault.transaction(function* (): Steps<TakenIn | undefined> {
     const now = clock.now();
     const current = yield* findConnection(connection);
-    if (current?.sealed !== stored?.sealed) return false;
-    if (outcome === 'spare') yield* saveSpare(id, spare, from);
+    if (current?.sealed !== stored?.sealed || current?.state !== stored?.state) return undefined;
+    if (late) yield* late.write();
     else if (login) yield* writeLogin(login, stored, id, next, now);
     else yield* replaceTokenSet(id, from, next);
     yield* closeOlderRotations(id, from + 1, now);
@@ -143,11 +124,24 @@ async function write(
       actor: 'broker',
       action: 'rescue',
       connection,
-      outcome: outcome === 'current' ? 'ok' : 'late',
+      outcome: late ? 'late' : 'ok',
       detail: { generation: from + 1, refresh_token: tokens.refreshToken?.fingerprint() ?? null },
     });
-    return true;
+    return late?.place ?? 'current';
   });
+}
+
+/** Whether its connection is still there, or may be made. */
+async function belongs(
+  vault: Vault,
+  { login, from, connectionId, clientRowId }: UnsavedPair,
+  stored: StoredConnection | undefined,
+): Promise<boolean> {
+  // A client nobody used any more may be gone.
+  if (clientRowId && !(await vault.run(() => findClient(clientRowId)))) return false;
+  if (!stored) return login !== undefined && from === 0;
+  // Another connection may have that name, when the one it belongs to was logged out.
+  return login !== undefined || stored.id === connectionId;
 }
 
 /** Written as a new file: in a shared directory somebody may have laid a link under our name. */

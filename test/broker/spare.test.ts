@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { OPERATOR } from '../../src/broker/context.ts';
 import type { Broker } from '../../src/broker/index.ts';
 import { createGate, isRefresh } from '../support/gate.ts';
+import { changeVault } from '../support/leases.ts';
 import { signIn } from '../support/sign-in.ts';
 import { auditTrail, connectionRow } from '../support/vault-file.ts';
 import { startWorld, type World } from '../support/world.ts';
@@ -70,5 +71,21 @@ describe('a spare', () => {
     expect(connectionRow(world.vaultPath)).toMatchObject({ state: 'login_required', spare: null });
     // Twice the newer token, twice the spare: each refusal was confirmed, and then it ends.
     expect(world.authorizationServer.requests.filter(isRefresh)).toHaveLength(5);
+  });
+});
+
+describe('a late pair', () => {
+  it('takes the place of a newer login that is dead already', async () => {
+    const gate = createGate(isRefresh);
+    world.authorizationServer.fail(gate.rule);
+    const late = broker.refresh(OPERATOR, 'demo');
+    await gate.arrived;
+    world.clock.jump(10 * 60_000);
+    await signIn(broker, world.authorizationServer, world.mcp.url);
+    changeVault(world.vaultPath, "UPDATE connections SET state = 'login_required', code = 'invalid_grant'");
+    gate.open();
+    expect(await late).toMatchObject({ state: 'ok', generation: 4 });
+    world.authorizationServer.fail(undefined);
+    expect(await broker.refresh(OPERATOR, 'demo')).toMatchObject({ state: 'ok', generation: 5 });
   });
 });

@@ -109,15 +109,21 @@ export function after(grant: Grant | undefined, event: GrantEvent): Grant | unde
       // A grant that is gone or newer than the answer has nothing to do with it, but for a pair that must be kept.
       if (!grant || event.life !== grant.life) return grant;
       if (event.generation === grant.generation) return afterAnswer(grant, event);
-      return isNew(event.pair, grant) ? { ...grant, spare: event.pair } : grant;
+      return event.pair && isNew(event.pair, grant) ? afterLatePair(grant, event.pair) : grant;
     case 'given up':
       return grant && { ...grant, state: 'login_required', next: null, failures: 0 };
   }
 }
 
 /** Where a server does not rotate, or answers twice, the late pair is the one we have. */
-function isNew(pair: Pair | undefined, { current }: Grant): boolean {
-  return pair !== undefined && pair.refreshToken !== current.refreshToken;
+function isNew(pair: Pair, { current }: Grant): boolean {
+  return pair.refreshToken !== current.refreshToken;
+}
+
+/** A grant newer than the pair keeps its place unless it is dead; the pair is kept for that case. */
+function afterLatePair(grant: Grant, pair: Pair): Grant {
+  if (grant.state !== 'login_required' || !pair.isBearer) return { ...grant, spare: pair };
+  return { ...grant, ...HEALTHY, generation: grant.generation + 1, current: pair };
 }
 
 function afterLogin(
