@@ -37,8 +37,10 @@ export interface Flight {
   seen: Connection;
   /** Who asked, for the audit trail. */
   actor: string;
-  /** Lets the callers go while a new pair waits to be saved. */
+  /** Lets its callers go, and all that come later, while a new pair waits to be saved. */
   onStuck: (error: BrokerError) => void;
+  /** Lets those go who wait now. */
+  onLongWait: (error: BrokerError) => void;
 }
 
 /** A refresh token that was presented, and what it belongs to. */

