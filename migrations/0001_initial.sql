@@ -45,6 +45,7 @@ CREATE TABLE connections (
   generation BIGINT NOT NULL,
   scope TEXT,
   account_identity TEXT,
+  expected_account TEXT,
   received_at BIGINT NOT NULL,
   access_expires_at BIGINT,
   has_refresh_token INTEGER NOT NULL,

@@ -31,6 +31,7 @@ export type ErrorCode =
   | 'login_denied'
   | 'callback_invalid'
   | 'login_refused'
+  | 'account_mismatch'
   | 'login_timeout'
   // the world around us
   | 'upstream_unavailable'

@@ -2,13 +2,13 @@ import type { Clock } from '../clock.ts';
 import type { Agent } from '../core/access-policy.ts';
 import type { Connection } from '../core/connection.ts';
 import type { RecoveryPolicy } from '../core/recovery.ts';
-import type { ServerSettings } from '../core/server-settings.ts';
 import type { TokenSet } from '../core/token-set.ts';
 import type { BrokerError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Fetch } from '../oauth/http.ts';
+import type { FetchFor } from '../oauth/http.ts';
 import type { StoredConnection } from '../vault/connections.ts';
 import type { Vault } from '../vault/index.ts';
+import type { LoginPurpose } from '../vault/logins.ts';
 import type { Rotation } from '../vault/rotations.ts';
 import type { HandOuts } from './hand-outs.ts';
 import type { MetadataSource } from './metadata.ts';
@@ -17,7 +17,8 @@ import type { MetadataSource } from './metadata.ts';
 export interface Context {
   vault: Vault;
   clock: Clock;
-  fetch: Fetch;
+  /** The way to providers, for what may be in the private network and for what must not. */
+  fetchFor: FetchFor;
   log: Log;
   metadata: MetadataSource;
   refresher: Refresher;
@@ -66,16 +67,9 @@ export interface UnsavedPair {
 }
 
 /** What a login stores besides its tokens. */
-export interface LoginFacts {
-  connection: string;
-  server: string;
-  account: string | null;
-  url: string;
-  resource: string;
+export interface LoginFacts extends LoginPurpose {
   clientRowId: string;
   issuer: string;
-  /** What is not named stays as it was. */
-  settings: Partial<ServerSettings>;
   actor: string;
 }
 

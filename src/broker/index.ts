@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import type { Settings } from '../config.ts';
 import type { Agent } from '../core/access-policy.ts';
 import type { Log } from '../log.ts';
-import { createFetch, type Fetch } from '../oauth/http.ts';
+import { createFetch, type Fetch, type FetchFor } from '../oauth/http.ts';
 import type { Secret } from '../secret.ts';
 import { listConnections } from '../vault/connections.ts';
 import { openVault } from '../vault/index.ts';
@@ -21,7 +21,8 @@ import {
   retireKey,
   rotateKeys,
 } from './keys.ts';
-import { type ConnectedEvent, type LoginHooks, type LoginRequest, login } from './login.ts';
+import { type LoginRequest, login } from './login.ts';
+import type { ConnectedEvent, LoginHooks } from './login-events.ts';
 import { type LogoutView, logout } from './logout.ts';
 import { createMetadataSource } from './metadata.ts';
 import { announce } from './presence.ts';
@@ -75,14 +76,14 @@ export interface Broker {
 /** Opens the vault and wires the services. Throws what `openVault` throws. */
 export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const { settings, log, create, isResident = false, clock = systemClock } = options;
-  const fetch = options.fetch ?? createFetch({ proxy: settings.proxy, caFile: settings.caFile });
+  const fetchFor = options.fetch ? () => options.fetch as Fetch : networks(settings);
   const { database: path, masterKey } = settings;
   const vault = await openVault({ path, masterKey, clock, create });
-  const metadata = createMetadataSource(vault.cache('server-metadata'), fetch);
+  const metadata = createMetadataSource(vault.cache('server-metadata'), fetchFor);
   const stop = new AbortController();
   const lifetime = { isResident, stopping: stop.signal };
   const rescue = createRescue({ vault, clock, log }, settings.rescueDirectories);
-  const parts = { vault, clock, fetch, log, metadata, rescue, lifetime, unsaved: new Set<string>() };
+  const parts = { vault, clock, fetchFor, log, metadata, rescue, lifetime, unsaved: new Set<string>() };
   const refresher = createRefresher(parts);
   const handOuts = createHandOuts(vault, clock, log);
   const context: Context = { ...parts, refresher, handOuts };
@@ -122,6 +123,15 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       }
     },
   };
+}
+
+/** The way to providers, one for each network. */
+function networks({ proxy, caFile }: Settings): FetchFor {
+  const ways = {
+    public: createFetch({ proxy, caFile, network: 'public' }),
+    private: createFetch({ proxy, caFile, network: 'private' }),
+  };
+  return (network) => ways[network];
 }
 
 async function announceOrClose(parts: RefreshParts): ReturnType<typeof announce> {

@@ -4,14 +4,15 @@
  */
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
-import { checkCallback } from '../oauth/authorization.ts';
 import type { CallbackPage } from '../oauth/callback-page.ts';
 import type { LoopbackListener } from '../oauth/loopback.ts';
 import type { ServerMetadata } from '../oauth/server-discovery.ts';
-import type { Secret } from '../secret.ts';
+import type { Client } from '../vault/clients.ts';
+import type { PendingLogin } from '../vault/logins.ts';
 
 export interface AnswerSources {
-  listener: LoopbackListener;
+  /** Undefined: nobody listens. */
+  listener: LoopbackListener | undefined;
   /** Lines the person pastes. Its end does not end the wait. Undefined: nobody can paste. */
   pasted: AsyncIterable<string> | undefined;
   /** Says something to the person, such as why a pasted line was not taken. */
@@ -21,35 +22,46 @@ export interface AnswerSources {
   signal: AbortSignal | undefined;
 }
 
+/** Why a signal is aborted when the terminal went away: the login stays open for another one. */
+export const HANGUP = 'SIGHUP';
+
+/** A checked answer and the login it belongs to. */
 export interface LoginAnswer {
+  login: PendingLogin;
+  client: Client;
+  metadata: ServerMetadata;
   parameters: URLSearchParams;
   /** Shows in the browser how it ended; does nothing for a pasted answer. */
   show(page: CallbackPage): void;
 }
 
+/** Finds the login an answer belongs to. Undefined: none of ours. Throws for one that is ours but bad. */
+export type Recognise = (parameters: URLSearchParams) => Promise<Omit<LoginAnswer, 'show'> | undefined>;
+
 /**
- * Throws `login_timeout`, `interrupted`, and what `checkCallback` throws for an answer that is ours but bad.
+ * Throws `login_timeout`, `interrupted`, and what `recognise` throws.
+ *
+ * @param bareCode makes the parameters of an answer from a code alone; undefined where that is not safe
  */
 export async function awaitAnswer(
   sources: AnswerSources,
-  state: Secret,
-  metadata: ServerMetadata,
+  recognise: Recognise,
+  bareCode?: (code: string) => URLSearchParams,
 ): Promise<LoginAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<LoginAnswer>();
   const done = new AbortController();
 
   /** True when it was the answer, good or bad. */
-  function consider(parameters: URLSearchParams, show: (page: CallbackPage) => void): boolean {
+  async function consider(parameters: URLSearchParams, show: (page: CallbackPage) => void): Promise<boolean> {
     try {
-      const callback = checkCallback(parameters, state, metadata);
-      if (callback.kind === 'foreign') {
+      const answer = await recognise(parameters);
+      if (answer === undefined || done.signal.aborted) {
         show(FOREIGN_PAGE);
-        sources.notify(
-          'an answer that belongs to another login was ignored (its state is not ours); still waiting',
-        );
+        if (!done.signal.aborted) sources.notify(FOREIGN_ANSWER);
         return false;
       }
-      resolve({ parameters: callback.parameters, show });
+      resolve({ ...answer, show });
+      done.abort();
     } catch (error) {
       show(failurePage(error));
       reject(error);
@@ -57,11 +69,8 @@ export async function awaitAnswer(
     return true;
   }
 
-  sources.listener.onArrival(({ parameters, answer }) => {
-    if (done.signal.aborted) answer(FOREIGN_PAGE);
-    else consider(parameters, answer);
-  });
-  void readPasted(sources, consider, done.signal);
+  sources.listener?.onArrival(({ parameters, answer }) => void consider(parameters, answer));
+  void readPasted(sources, consider, done.signal, bareCode);
   const limits = limit(sources, done.signal);
   try {
     return await Promise.race([promise, limits]);
@@ -70,20 +79,27 @@ export async function awaitAnswer(
   }
 }
 
+const FOREIGN_ANSWER =
+  'an answer that belongs to another login was ignored (its state is not ours); still waiting';
+const NOT_A_REDIRECT =
+  'that is not the address the browser was sent to; paste the whole line, with everything behind the question mark';
+
+/** A code alone, as some pages show it for copying. */
+const BARE_CODE = /^[^\s=&?]+$/;
+
 async function readPasted(
   { pasted, notify }: AnswerSources,
-  consider: (parameters: URLSearchParams, show: () => void) => boolean,
+  consider: (parameters: URLSearchParams, show: () => void) => Promise<boolean>,
   done: AbortSignal,
+  bareCode: ((code: string) => URLSearchParams) | undefined,
 ): Promise<void> {
   for await (const line of pasted ?? []) {
     if (done.aborted) return;
     if (line.trim() === '') continue;
-    const parameters = readPastedRedirect(line);
-    if (parameters === undefined) {
-      notify(
-        'that is not the address the browser was sent to; paste the whole line that begins with http://127.0.0.1',
-      );
-    } else if (consider(parameters, () => {})) return;
+    const isCode = bareCode !== undefined && BARE_CODE.test(line.trim());
+    const parameters = isCode ? bareCode(line.trim()) : readPastedRedirect(line);
+    if (parameters === undefined) notify(NOT_A_REDIRECT);
+    else if (await consider(parameters, () => {})) return;
   }
 }
 

@@ -1,115 +1,136 @@
 /**
- * Who we are at the authorization server, for a login: the client the operator configured, the one registered
- * before, or a new registration; and the listener on the redirect URI it has.
+ * Who we are at the authorization server, for a login: a client of earlier logins that still fits, else a new one;
+ * and the listener on the redirect URI it has.
  *
  * The loopback port is drawn once, at the first registration, and kept with the client: many servers compare
  * the redirect URI to the letter.
  */
-import { randomUUID } from 'node:crypto';
-import type { AuthMethod } from '../core/auth-methods.ts';
-import type { Connection } from '../core/connection.ts';
-import { chooseAuthMethod } from '../oauth/client-auth.ts';
-import { type LoopbackListener, listenForCallback } from '../oauth/loopback.ts';
-import { registerClient } from '../oauth/registration.ts';
+import { readRedirectUri } from '../core/redirect.ts';
+import type { Fetch } from '../oauth/http.ts';
+import { abortable } from '../oauth/http.ts';
+import { readManaged, renewManaged } from '../oauth/registration-management.ts';
 import type { ServerMetadata } from '../oauth/server-discovery.ts';
-import type { Secret } from '../secret.ts';
 import { reached } from '../steps.ts';
-import { type Client, findClientsByIssuer, insertClient, openClient } from '../vault/clients.ts';
+import {
+  type Client,
+  findClientsByIssuer,
+  insertClient,
+  openClient,
+  updateClient,
+} from '../vault/clients.ts';
+import {
+  type ClientCircumstances,
+  type ClientWishes,
+  listenFor,
+  offersDocument,
+  type ReadyClient,
+} from './client-wishes.ts';
 import type { Context } from './context.ts';
+import { makeClient } from './login-new-client.ts';
 
-export interface ClientWishes {
-  callbackPort?: number | undefined;
-  clientId?: string | undefined;
-  clientSecret?: Secret | undefined;
-  authMethod?: AuthMethod | undefined;
-}
-
-export interface ReadyClient {
-  client: Client;
-  listener: LoopbackListener;
-}
+/** A secret that ends sooner is not worth another login: a new registration comes with a new one. */
+const SECRET_MARGIN_MS = 30 * 24 * 60 * 60_000;
 
 /**
- * Throws `port_in_use`, `registration_refused`, `upstream_unavailable`. The listener is the caller's to close.
- *
- * @param existing the connection to be renewed, if there is one
+ * Throws `port_in_use`, `registration_refused`, `upstream_unavailable`, `usage` for a redirect URI that cannot be, and
+ * `config_error` for a client that cannot authenticate.
  */
 export async function prepareClient(
   context: Context,
   metadata: ServerMetadata,
   wishes: ClientWishes,
-  existing: Connection | undefined,
+  circumstances: ClientCircumstances,
 ): Promise<ReadyClient> {
-  const known = await findKnown(context, metadata, wishes, existing);
-  const listener = await listenForCallback(wishes.callbackPort ?? (known ? portOf(known.redirectUri) : 0));
+  const fetch = abortable(context.fetchFor(circumstances.network), circumstances.signal);
+  const { best, isFirst } = await findKnown(context, metadata, wishes, circumstances);
+  const known = best && (await lookAfter(context, metadata, best, fetch));
+  if (known) return { client: known, listener: await listenFor(wishes, known.redirectUri) };
+
+  const made = await makeClient(context, metadata, wishes, { ...circumstances, fetch, isFirst });
   try {
-    if (known) return { client: known, listener };
-    const client = await makeClient(context, metadata, wishes, listener.redirectUri);
-    const insert = await insertClient(context.vault.sealer, client);
+    const insert = await insertClient(context.vault.sealer, made.client);
     await context.vault.transaction(insert);
     reached('login.client-saved');
-    return { client, listener };
+    return made;
   } catch (error) {
-    await listener.close();
+    await made.listener?.close();
     throw error;
   }
 }
 
-/** A client of earlier logins that still fits: same issuer, wished port, wished id, secret not expired, not refused. */
+/** The client of earlier logins that fits best, and whether none was registered at this issuer before. */
 async function findKnown(
   { vault, clock }: Context,
   metadata: ServerMetadata,
   wishes: ClientWishes,
-  existing: Connection | undefined,
-): Promise<Client | undefined> {
+  { existing }: ClientCircumstances,
+): Promise<{ best: Client | undefined; isFirst: boolean }> {
   const rows = await vault.run(() => findClientsByIssuer(metadata.issuer));
   const isRefused = existing?.state === 'client_invalid';
+  const wishesDocument = offersDocument(wishes, metadata);
   const fitting = rows.filter(
     (row) =>
-      (wishes.callbackPort === undefined || portOf(row.redirect_uri) === wishes.callbackPort) &&
-      (wishes.clientId === undefined
-        ? true
-        : row.client_id === wishes.clientId && wishes.clientSecret === undefined) &&
+      fitsRedirect(wishes, row.redirect_uri) &&
+      (wishes.clientId === undefined ||
+        (row.client_id === wishes.clientId && !wishes.clientSecret && !wishes.clientKey)) &&
       (wishes.authMethod === undefined || row.auth_method === wishes.authMethod) &&
-      (row.client_secret_expires_at === null || row.client_secret_expires_at > clock.now()) &&
-      !(isRefused && row.source === 'registered' && row.id === existing.clientRowId),
+      (row.client_secret_expires_at === null ||
+        row.client_secret_expires_at - clock.now() > (row.registration_client_uri ? 0 : SECRET_MARGIN_MS)) &&
+      (!wishesDocument || row.source === 'configured' || row.client_id === wishes.clientMetadataUrl) &&
+      !(row.source === 'registered' && (wishes.reregister || (isRefused && row.id === existing.clientRowId))),
   );
-  const best = fitting.find((row) => row.id === existing?.clientRowId) ?? fitting[0];
-  return best && { ...(await openClient(vault.sealer, best)), serverMetadata: { ...metadata } };
-}
-
-async function makeClient(
-  { clock, fetch }: Context,
-  metadata: ServerMetadata,
-  { clientId, clientSecret, authMethod }: ClientWishes,
-  redirectUri: string,
-): Promise<Client> {
-  const common = {
-    rowId: randomUUID(),
-    issuer: metadata.issuer,
-    redirectUri,
-    serverMetadata: { ...metadata },
-    createdAt: clock.now(),
-  };
-  if (clientId === undefined) {
-    return {
-      ...common,
-      source: 'registered',
-      ...(await registerClient(metadata, redirectUri, fetch, authMethod)),
-    };
-  }
+  const chosen = fitting.find((row) => row.id === existing?.clientRowId) ?? fitting[0];
   return {
-    ...common,
-    source: 'configured',
-    clientId,
-    clientSecret,
-    authMethod: authMethod ?? chooseAuthMethod(metadata, clientSecret !== undefined),
-    clientSecretExpiresAt: null,
-    registrationClientUri: undefined,
-    registrationAccessToken: undefined,
+    best: chosen && (await openClient(vault.sealer, chosen)),
+    isFirst: !rows.some((row) => row.source === 'registered'),
   };
 }
 
-function portOf(redirectUri: string): number {
-  return Number(new URL(redirectUri).port);
+function fitsRedirect({ redirectUri, callbackPort }: ClientWishes, known: string): boolean {
+  if (redirectUri !== undefined) return redirectUri === known;
+  const { isLoopback, port } = readRedirectUri(known);
+  return callbackPort === undefined || !isLoopback || callbackPort === port;
+}
+
+/**
+ * Asks the server, where it can be asked, whether it still has our registration, and for a new secret when that
+ * ends soon. Undefined when it is gone, or its secret is as good as that.
+ */
+async function lookAfter(
+  { vault, clock }: Context,
+  metadata: ServerMetadata,
+  client: Client,
+  fetch: Fetch,
+): Promise<Client | undefined> {
+  const current = { ...client, serverMetadata: { ...metadata } };
+  const state = await readState(current, clock.now(), fetch);
+  if (state === 'gone') return undefined;
+  const next = state === 'unknown' ? current : { ...current, ...state };
+  const { clientSecretExpiresAt } = next;
+  const isEnding = clientSecretExpiresAt !== null && clientSecretExpiresAt - clock.now() <= SECRET_MARGIN_MS;
+  if (isEnding && client.source === 'registered') return undefined;
+  const update = await updateClient(vault.sealer, next);
+  const isUpdated = await vault.transaction(update);
+  return isUpdated ? { ...next, generation: next.generation + 1 } : next;
+}
+
+/** What the server says of our registration now; with a new secret where the old one ends soon. */
+async function readState(client: Client, now: number, fetch: Fetch) {
+  const { registrationClientUri, registrationAccessToken, source } = client;
+  if (source !== 'registered' || !registrationClientUri || !registrationAccessToken) return 'unknown';
+  const managed = { ...client, registrationClientUri, registrationAccessToken };
+  const read = await readManaged(managed, fetch);
+  if (read.kind !== 'there') return read.kind;
+  const seen: typeof managed = Object.assign({ ...managed }, withoutGaps(read.registration));
+  const ends = seen.clientSecretExpiresAt;
+  if (ends === null || ends - now > SECRET_MARGIN_MS) return seen;
+  const renewed = await renewManaged(seen, read.metadata, fetch);
+  return renewed.kind === 'there' ? { ...seen, ...withoutGaps(renewed.registration) } : seen;
+}
+
+/** What a server leaves out of such an answer is as it was. */
+function withoutGaps<T extends object>(registration: T): Partial<T> {
+  return Object.fromEntries(
+    Object.entries(registration).filter(([, value]) => value !== undefined),
+  ) as Partial<T>;
 }

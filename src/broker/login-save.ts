@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { TokenSet } from '../core/token-set.ts';
 import { reached } from '../steps.ts';
 import {
+  expectAccount,
   findConnection,
   insertConnection,
   replaceTokenSet,
@@ -79,7 +80,7 @@ export function* writeLogin(
   sealed: SealedTokenSet,
   now: number,
 ): Steps<void> {
-  const { connection: name, server, account, url, resource, settings, clientRowId } = login;
+  const { connection: name, server, account, url, resource, settings, clientRowId, expectedAccount } = login;
   yield* saveServer({ name: server, url, kind: 'oauth', resource, settings, createdAt: now });
   if (existing) {
     const isReplaced = yield* replaceTokenSet(id, existing.generation, sealed, clientRowId);
@@ -88,4 +89,5 @@ export function* writeLogin(
   } else {
     yield* insertConnection({ id, name, server, account, clientRowId, createdAt: now }, sealed);
   }
+  if (expectedAccount !== null) yield* expectAccount(id, expectedAccount);
 }

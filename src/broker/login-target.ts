@@ -1,13 +1,15 @@
 /** What somebody means by `broker login X`: which URL, and under which name it will be kept. */
 import {
+  type ConnectionName,
   formatConnectionName,
   nameFromUrl,
   parseConnectionName,
   requireConnectionName,
 } from '../core/names.ts';
+import { findPreset, findPresetByUrl, PRESETS, type Preset } from '../core/presets.ts';
 import { BrokerError } from '../errors.ts';
 import { isLoopback } from '../oauth/http.ts';
-import { findServer, findServersByUrl } from '../vault/servers.ts';
+import { findServer, findServersByUrl, type Server } from '../vault/servers.ts';
 import type { Context } from './context.ts';
 
 export interface LoginTarget {
@@ -16,10 +18,12 @@ export interface LoginTarget {
   account: string | undefined;
   /** `server` or `server@account`. */
   connection: string;
+  /** What is known about this server. */
+  preset: Preset | undefined;
 }
 
 export interface TargetWords {
-  /** URL of the MCP server, or the name of a connection or server known already. */
+  /** URL of the MCP server, the name of a connection or server known already, or a preset. */
   target: string;
   name?: string | undefined;
   account?: string | undefined;
@@ -31,7 +35,12 @@ export async function resolveTarget(
   words: TargetWords,
 ): Promise<LoginTarget> {
   const isUrl = /^[a-z][a-z0-9+.-]*:\/\//i.test(words.target);
-  return isUrl ? resolveUrl(vault, words) : resolveName(vault, words);
+  if (isUrl) return resolveUrl(vault, words);
+  const parsed = parseConnectionName(words.target);
+  const server = parsed && (await vault.run(() => findServer(parsed.server)));
+  const preset = server ? undefined : findPreset(parsed?.server ?? '');
+  if (!parsed || !preset) return resolveName(words, parsed, server);
+  return resolveUrl(vault, { ...words, target: preset.urls[0], account: words.account ?? parsed.account });
 }
 
 async function resolveUrl(
@@ -40,7 +49,8 @@ async function resolveUrl(
 ): Promise<LoginTarget> {
   const url = readUrl(target);
   const known = await vault.run(() => findServersByUrl(url));
-  const wanted = name ?? known[0]?.name ?? nameFromUrl(new URL(url));
+  const preset = findPresetByUrl(url);
+  const wanted = name ?? known[0]?.name ?? preset?.name ?? nameFromUrl(new URL(url));
   if (wanted === undefined) {
     throw new BrokerError('usage', `no name can be made from ${new URL(url).hostname}`, {
       hint: `choose one: broker login ${url} --name <name>`,
@@ -56,15 +66,16 @@ async function resolveUrl(
   return withAccount(url, server, account ?? named);
 }
 
-async function resolveName(
-  vault: Context['vault'],
+function resolveName(
   { target, name, account }: TargetWords,
-): Promise<LoginTarget> {
-  const parsed = parseConnectionName(target);
-  const server = parsed && (await vault.run(() => findServer(parsed.server)));
+  parsed: ConnectionName | undefined,
+  server: Server | undefined,
+): LoginTarget {
   if (!parsed || !server) {
-    throw new BrokerError('not_found', `there is no connection or server ${target}`, {
-      hint: 'for a first login give its URL: broker login https://…\nbroker list shows what is connected',
+    throw new BrokerError('not_found', `there is no connection, server or preset ${target}`, {
+      hint:
+        'for a first login give its URL: broker login https://…\n' +
+        `or a preset: ${PRESETS.map((each) => each.name).join(', ')}\nbroker list shows what is connected`,
     });
   }
   if (name !== undefined && name !== parsed.server) {
@@ -78,7 +89,7 @@ async function resolveName(
 function withAccount(url: string, server: string, account: string | undefined): LoginTarget {
   const connection = formatConnectionName({ server, account });
   requireConnectionName(connection);
-  return { url, server, account, connection };
+  return { url, server, account, connection, preset: findPresetByUrl(url) };
 }
 
 function readUrl(text: string): string {

@@ -1,5 +1,7 @@
 /** Logout: end the grant at the server, take our registration back when nobody needs it, and forget it here. */
-import { deleteRegistration } from '../oauth/registration.ts';
+import { DEFAULT_SETTINGS, type ServerSettings } from '../core/server-settings.ts';
+import type { Fetch } from '../oauth/http.ts';
+import { deleteManaged } from '../oauth/registration-management.ts';
 import { type RevocationOutcome, revokeToken } from '../oauth/revocation.ts';
 import { reached } from '../steps.ts';
 import { type Client, deleteUnusedClient, findClient, openClient } from '../vault/clients.ts';
@@ -9,7 +11,7 @@ import {
   openTokenSet,
   type StoredConnection,
 } from '../vault/connections.ts';
-import { deleteUnusedServer } from '../vault/servers.ts';
+import { deleteUnusedServer, findServer } from '../vault/servers.ts';
 import { findFor } from './access.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
@@ -35,11 +37,16 @@ export async function logout(context: Context, caller: Caller, name: string): Pr
     const stored = (await context.vault.run(() => findConnectionById(seen.id))) ?? seen;
     reached('logout.leased');
     const client = await clientOf(context, stored);
-    const revocation = client ? await revokeAll(context, stored, client) : 'unsupported';
+    const server = await context.vault.run(() => findServer(stored.server));
+    const { network, basicEncoding } = server?.settings ?? DEFAULT_SETTINGS;
+    const fetch = context.fetchFor(network);
+    const revocation = client
+      ? await revokeAll(context, stored, client, { network, basicEncoding })
+      : 'unsupported';
     reached('logout.revoked');
     const isClientUnused = await erase(context, caller, stored, revocation);
     reached('logout.erased');
-    const registration = client && isClientUnused ? await deregister(context, client) : undefined;
+    const registration = client && isClientUnused ? await deregister(fetch, client) : undefined;
     reached('logout.deregistered');
     return {
       connection: name,
@@ -59,13 +66,17 @@ async function revokeAll(
   context: Context,
   stored: StoredConnection,
   client: Client,
+  { network, basicEncoding }: Pick<ServerSettings, 'network' | 'basicEncoding'>,
 ): Promise<RevocationOutcome> {
-  const { vault, fetch } = context;
+  const { vault } = context;
+  const fetch = context.fetchFor(network);
   const { accessToken, refreshToken } = await openTokenSet(vault.sealer, stored);
-  const metadata = await context.metadata.get(client.issuer, client.serverMetadata);
+  const metadata = await context.metadata.get(client.issuer, client.serverMetadata, network);
   // The refresh token first: it is the one that could go on for months.
-  const refresh = refreshToken && (await revokeToken(metadata, client, refreshToken, 'refresh_token', fetch));
-  const access = await revokeToken(metadata, client, accessToken, 'access_token', fetch);
+  const refresh =
+    refreshToken &&
+    (await revokeToken(metadata, client, refreshToken, 'refresh_token', fetch, basicEncoding));
+  const access = await revokeToken(metadata, client, accessToken, 'access_token', fetch, basicEncoding);
   return refresh ?? access;
 }
 
@@ -92,8 +103,8 @@ async function erase(
   });
 }
 
-async function deregister({ fetch }: Context, client: Client): Promise<boolean | undefined> {
+async function deregister(fetch: Fetch, client: Client): Promise<boolean | undefined> {
   const { registrationClientUri, registrationAccessToken } = client;
   if (registrationClientUri === undefined || registrationAccessToken === undefined) return undefined;
-  return deleteRegistration(registrationClientUri, registrationAccessToken, fetch);
+  return deleteManaged({ ...client, registrationClientUri, registrationAccessToken }, fetch);
 }

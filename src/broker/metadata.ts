@@ -4,8 +4,14 @@
  * A refresh needs the token endpoint. It is looked up again once the cached copy has ended; when that fails, the
  * copy saved with our client still serves, so that a broken well-known page does not stop refreshes.
  */
-import { abortable, type Fetch } from '../oauth/http.ts';
-import { discoverServer, type ServerMetadata } from '../oauth/server-discovery.ts';
+import type { Network } from '../core/server-settings.ts';
+import { abortable, type FetchFor } from '../oauth/http.ts';
+import {
+  discoverFirstRevision,
+  discoverServer,
+  type ServerMetadata,
+  type Vouched,
+} from '../oauth/server-discovery.ts';
 import type { Cache } from '../vault/cache.ts';
 
 const LIFETIME_MS = 24 * 60 * 60_000;
@@ -13,29 +19,45 @@ const LIFETIME_MS = 24 * 60 * 60_000;
 /** Callers wait meanwhile, and a copy is at hand. */
 const LOOKUP_DEADLINE_MS = 5_000;
 
+export interface LookupOptions {
+  network: Network;
+  vouched?: Vouched;
+  signal?: AbortSignal | undefined;
+}
+
 export interface MetadataSource {
   /** Looks the issuer up now, as a login does. Throws what `discoverServer` throws. */
-  discover(issuer: string, signal?: AbortSignal): Promise<ServerMetadata>;
+  discover(issuer: string, options: LookupOptions): Promise<ServerMetadata>;
+  /** The same for a server of the first MCP revision, by its URL. Throws what `discoverFirstRevision` throws. */
+  discoverFirstRevision(url: string, options: LookupOptions): Promise<ServerMetadata>;
   /** Makes the next `get` look it up again: what was remembered may be wrong. */
   forget(issuer: string): Promise<void>;
   /** Cached, else looked up, else `saved`. Never throws. */
-  get(issuer: string, saved: Record<string, unknown>): Promise<ServerMetadata>;
+  get(issuer: string, saved: Record<string, unknown>, network: Network): Promise<ServerMetadata>;
 }
 
 /** Metadata through this cache. */
-export function createMetadataSource(cache: Cache, fetch: Fetch): MetadataSource {
-  async function discover(issuer: string, signal?: AbortSignal): Promise<ServerMetadata> {
-    const metadata = await discoverServer(issuer, abortable(fetch, signal));
-    await cache.set(issuer, metadata, LIFETIME_MS);
+export function createMetadataSource(cache: Cache, fetchFor: FetchFor): MetadataSource {
+  async function look(
+    discover: typeof discoverServer,
+    where: string,
+    { network, signal, vouched }: LookupOptions,
+  ): Promise<ServerMetadata> {
+    const metadata = await discover(where, abortable(fetchFor(network), signal), vouched);
+    await cache.set(metadata.issuer, metadata, LIFETIME_MS);
     return metadata;
   }
   return {
-    discover,
+    discover: (issuer, options) => look(discoverServer, issuer, options),
+    discoverFirstRevision: (url, options) => look(discoverFirstRevision, url, options),
     forget: (issuer) => cache.delete(issuer),
-    async get(issuer, saved) {
+    async get(issuer, saved, network) {
       const cached = await cache.get<ServerMetadata>(issuer);
-      const deadline = AbortSignal.timeout(LOOKUP_DEADLINE_MS);
-      return cached ?? (await discover(issuer, deadline).catch(() => saved as ServerMetadata));
+      if (cached) return cached;
+      const signal = AbortSignal.timeout(LOOKUP_DEADLINE_MS);
+      // Whether PKCE is announced was judged at the login, and matters to no refresh.
+      const options = { network, signal, vouched: { pkce: 'assumed' } as const };
+      return look(discoverServer, issuer, options).catch(() => saved as ServerMetadata);
     },
   };
 }

@@ -17,10 +17,11 @@ import { findClient, openClient } from '../vault/clients.ts';
 import { findConnectionById, openTokenSet, type StoredConnection } from '../vault/connections.ts';
 import { holdsLease, type Lease, type TakenLease } from '../vault/leases.ts';
 import { isLiving } from '../vault/owner.ts';
-import { hasUnanswered, isOnRecord, openRotation } from '../vault/rotations.ts';
+import { closeRotation, hasUnanswered, isOnRecord, openRotation } from '../vault/rotations.ts';
 import { findServer } from '../vault/servers.ts';
 import type { Flight, Refresher, RefreshParts } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
+import { anotherManner, type Manner, rememberManner } from './manner.ts';
 import { endLogin, recordRefusal } from './refresh-refusal.ts';
 import { keepAnswer } from './refresh-success.ts';
 import { gone, stateError } from './state-errors.ts';
@@ -113,21 +114,28 @@ async function awaitSleeper(
   }
 }
 
-async function refreshOnce(parts: RefreshParts, flight: Flight, lease: Lease): Promise<StoredConnection> {
-  const { vault, clock, fetch, log } = parts;
+/** @param another the manner of asking, when the usual one was refused */
+async function refreshOnce(
+  parts: RefreshParts,
+  flight: Flight,
+  lease: Lease,
+  another?: Manner,
+): Promise<StoredConnection> {
+  const { vault, clock, log } = parts;
   const { seen, actor } = flight;
   reached('refresh.leased');
-  const { stored, tokens, client, server, isUnanswered } = await open(parts, seen);
-  const { resource, settings } = server;
+  const { stored, tokens, server, isUnanswered, ...found } = await open(parts, seen);
+  const manner = another ?? { client: found.client, settings: server.settings };
+  const { client, settings } = manner;
   // A token known to be dead is not presented once more: that could only look like an attack.
   if (stored.state === 'login_required') throw stateError(stored, clock.now());
   const { refreshToken } = tokens;
   if (!refreshToken) throw await endLogin(parts, stored, actor, 'no_refresh_token');
   if (isUnanswered && settings.recovery === 'needs-login')
     throw await endLogin(parts, stored, actor, 'unanswered');
-  const auth = clientAuth(client);
+  const auth = clientAuth(client, settings.basicEncoding);
   vault.requireSpace();
-  const metadata = await parts.metadata.get(client.issuer, client.serverMetadata);
+  const metadata = await parts.metadata.get(client.issuer, client.serverMetadata, settings.network);
 
   const rotation = await vault.transaction(function* () {
     if (!(yield* holdsLease(lease, clock.now()))) throw lost(stored);
@@ -148,16 +156,31 @@ async function refreshOnce(parts: RefreshParts, flight: Flight, lease: Lease): P
   });
   if (!isKept) throw isOurs ? notKept(stored) : lost(stored);
 
-  const now = () => clock.now();
-  const { clientId } = client;
-  const answer = await presentRefreshToken({ metadata, clientId, auth, refreshToken, resource, fetch, now });
+  const answer = await presentRefreshToken({
+    ...{ metadata, clientId: client.clientId, auth, refreshToken },
+    resource: settings.resourceParameter === 'send' ? server.resource : undefined,
+    scope: settings.refreshScope === 'send' ? tokens.scope : undefined,
+    fetch: parts.fetchFor(settings.network),
+    now: () => clock.now(),
+  });
   reached('refresh.answered');
   const verdict = judgeRefresh(answer, settings.deadTokenErrors);
   log.info({ connection: stored.name, generation: stored.generation, ...verdict }, 'refresh answered');
   // Perhaps the server has moved: the next attempt looks for its token endpoint again.
   if (isNotFound(answer)) await parts.metadata.forget(client.issuer);
   const presented = { stored, tokens, rotation, flight, recovery: settings.recovery };
-  if (verdict.verdict === 'success') return keepAnswer(parts, presented, answer);
+  if (verdict.verdict === 'success') {
+    const kept = await keepAnswer(parts, presented, answer);
+    if (another) await rememberManner(parts, server, another);
+    return kept;
+  }
+  const isMisasked = verdict.verdict === 'client_invalid' || verdict.verdict === 'config_error';
+  const other = isMisasked ? anotherManner(answer, manner, metadata, tokens.scope) : undefined;
+  if (other) {
+    // It refused how it was asked and used nothing up.
+    await vault.transaction(() => closeRotation(rotation, verdict.code, clock.now()));
+    return refreshOnce(parts, flight, lease, other);
+  }
   const outcome = await recordRefusal(parts, presented, verdict);
   if (outcome.kind === 'refused') throw outcome.error;
   if (outcome.kind === 'overtaken') return outcome.current;

@@ -21,6 +21,7 @@ const EXIT_CODES: Record<ErrorCode, number> = {
   pkce_unsupported: 2,
   registration_refused: 2,
   login_denied: 2,
+  account_mismatch: 2,
   login_refused: 2,
   callback_invalid: 2,
   login_timeout: 75,

@@ -44,6 +44,8 @@ export interface Connection extends StateReason {
   scope: string | null;
   /** Whom the login belongs to, as the server told. Null: it did not. */
   accountIdentity: string | null;
+  /** Whom a login must belong to, as an operator demanded. Null: anybody. */
+  expectedAccount: string | null;
   /** When the current token set arrived. */
   receivedAt: number;
   /** When the access token ends. Null: unknown, which is not the same as never. */

@@ -1,4 +1,7 @@
-/** How one server differs from what servers usually do. Set at a login, kept until another login says otherwise. */
+/**
+ * How one server differs from what servers usually do. Set at a login, or found out by a fallback that worked; kept
+ * until another login says otherwise.
+ */
 import type { RecoveryPolicy } from './recovery.ts';
 
 export interface ServerSettings {
@@ -6,17 +9,57 @@ export interface ServerSettings {
   recovery: RecoveryPolicy;
   /** OAuth error codes by which this server says `invalid_grant`. Default none. */
   deadTokenErrors: readonly string[];
+  /** The one issuer an operator vouches for, whatever the server announces. Default null: what it announces. */
+  pinnedIssuer: string | null;
+  /** The resource an operator vouches for, in place of the one the server names. Default null. */
+  pinnedResource: string | null;
+  /** Whether requests name the resource (RFC 8707). Default `send`; a few servers refuse the parameter. */
+  resourceParameter: 'send' | 'omit';
+  /** Whether a refresh repeats the granted scope. Default `omit` (RFC 6749 §6); a few servers demand it. */
+  refreshScope: 'omit' | 'send';
+  /** How client id and secret are put into HTTP Basic. Default `form` (RFC 6749 §2.3.1); `raw` does not encode. */
+  basicEncoding: 'form' | 'raw';
+  /** Whether PKCE must be announced. Default `announced`; `assumed`: an operator knows that it works all the same. */
+  pkce: 'announced' | 'assumed';
+  /** Scopes an operator chose in place of what the server suggests. Default none. */
+  scopes: readonly string[];
+  /** Further parameters of the authorization request, such as `access_type`. Default none. */
+  authorizationParameters: Readonly<Record<string, string>>;
+  /** Where URLs learned from this server may lead: a public one never into the private network. Default `public`. */
+  network: Network;
 }
+
+/** `private`: anywhere but to metadata services of clouds. `public`: to public addresses only. */
+export type Network = 'public' | 'private';
 
 /** What a login may say of them. Undefined: as it was. */
 export type SettingsWishes = { [K in keyof ServerSettings]?: ServerSettings[K] | undefined };
 
-export const DEFAULT_SETTINGS: ServerSettings = { recovery: 'retry', deadTokenErrors: [] };
+export const DEFAULT_SETTINGS: ServerSettings = {
+  recovery: 'retry',
+  deadTokenErrors: [],
+  pinnedIssuer: null,
+  pinnedResource: null,
+  resourceParameter: 'send',
+  refreshScope: 'omit',
+  basicEncoding: 'form',
+  pkce: 'announced',
+  scopes: [],
+  authorizationParameters: {},
+  network: 'public',
+};
 
 /** The settings among the wishes, without those left open. */
-export function wishedSettings({ recovery, deadTokenErrors }: SettingsWishes): Partial<ServerSettings> {
-  return {
-    ...(recovery === undefined ? {} : { recovery }),
-    ...(deadTokenErrors === undefined ? {} : { deadTokenErrors }),
-  };
+export function wishedSettings(wishes: SettingsWishes): Partial<ServerSettings> {
+  const named = Object.keys(DEFAULT_SETTINGS) as (keyof ServerSettings)[];
+  return Object.fromEntries(
+    named.filter((name) => wishes[name] !== undefined).map((name) => [name, wishes[name]]),
+  );
+}
+
+/** The settings that differ from the default. */
+export function unusualSettings(settings: Partial<ServerSettings>): Partial<ServerSettings> {
+  const isUsual = ([name, value]: [string, unknown]) =>
+    JSON.stringify(value) === JSON.stringify(DEFAULT_SETTINGS[name as keyof ServerSettings]);
+  return Object.fromEntries(Object.entries(settings).filter((each) => !isUsual(each)));
 }

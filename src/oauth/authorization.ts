@@ -7,9 +7,11 @@
  */
 import * as oauth from 'oauth4webapi';
 import * as client from 'openid-client';
+import type { ServerSettings } from '../core/server-settings.ts';
 import { BrokerError, quote } from '../errors.ts';
 import { Secret } from '../secret.ts';
 import { type ClientCredentials, clientAuth } from './client-auth.ts';
+import { describeRefusal, networkError, parseObject } from './failure.ts';
 import { type Fetch, isLoopback, requireSafeUrl } from './http.ts';
 import type { ServerMetadata } from './server-discovery.ts';
 import { observe, requestOptions, type TokenAnswer } from './token-request.ts';
@@ -21,35 +23,89 @@ export interface AuthorizationRequest {
   codeVerifier: Secret;
 }
 
+/** What of a server's settings concerns a login. */
+export type LoginManner = Pick<
+  ServerSettings,
+  'resourceParameter' | 'authorizationParameters' | 'basicEncoding'
+>;
+
 export interface AuthorizationParameters {
   metadata: ServerMetadata;
-  clientId: string;
-  redirectUri: string;
+  client: ClientCredentials & { redirectUri: string };
+  settings: LoginManner;
   resource: string;
   /** Space separated. Undefined: the parameter is left out and the server decides. */
   scope: string | undefined;
+  fetch: Fetch;
 }
 
-/** Builds the authorization request with fresh `state` and PKCE verifier. */
-export async function beginAuthorization(parameters: AuthorizationParameters): Promise<AuthorizationRequest> {
-  const { metadata, clientId, redirectUri, resource, scope } = parameters;
+/**
+ * Builds the authorization request with fresh `state` and PKCE verifier, and pushes it first where the server
+ * demands that (RFC 9126).
+ *
+ * Throws `upstream_unavailable`, `login_refused`, `config_error` for a pushed request.
+ */
+export async function beginAuthorization(request: AuthorizationParameters): Promise<AuthorizationRequest> {
+  const { metadata, client: ours, settings, resource, scope } = request;
   const codeVerifier = client.randomPKCECodeVerifier();
   const state = client.randomState();
-  const configuration = new client.Configuration(metadata, clientId);
+  const configuration = new client.Configuration(metadata, ours.clientId);
   if (isLoopback(metadata.authorization_endpoint)) client.allowInsecureRequests(configuration);
-  const url = client.buildAuthorizationUrl(configuration, {
-    redirect_uri: redirectUri,
+  const parameters = {
+    // Without it OpenID providers drop offline_access in silence (OpenID Connect Core 1.0 §11).
+    ...(scope?.split(' ').includes('offline_access') ? { prompt: 'consent' } : {}),
+    ...settings.authorizationParameters,
+    redirect_uri: ours.redirectUri,
     response_type: 'code',
     code_challenge: await client.calculatePKCECodeChallenge(codeVerifier),
     code_challenge_method: 'S256',
     state,
-    resource,
+    ...(settings.resourceParameter === 'send' ? { resource } : {}),
     ...(scope === undefined ? {} : { scope }),
-    // Without it OpenID providers drop offline_access in silence (OpenID Connect Core 1.0 §11).
-    ...(scope?.split(' ').includes('offline_access') ? { prompt: 'consent' } : {}),
-  });
+  };
+  const isPushed = metadata.require_pushed_authorization_requests === true;
+  const shown = isPushed ? { request_uri: await pushRequest(request, parameters) } : parameters;
+  const url = client.buildAuthorizationUrl(configuration, shown);
   requireSafeUrl(url.href);
   return { url: url.href, state: new Secret(state), codeVerifier: new Secret(codeVerifier) };
+}
+
+/** Lays the request down at the server; what comes back stands for it (RFC 9126 §2). */
+async function pushRequest(
+  { metadata, client: ours, settings, fetch }: AuthorizationParameters,
+  parameters: Record<string, string>,
+): Promise<string> {
+  const endpoint = metadata.pushed_authorization_request_endpoint;
+  if (endpoint === undefined) throw notPushed(metadata, 'it names no place for that');
+  const response = await oauth
+    .pushedAuthorizationRequest(
+      metadata,
+      { client_id: ours.clientId },
+      clientAuth(ours, settings.basicEncoding),
+      parameters,
+      {
+        [oauth.customFetch]: fetch as typeof globalThis.fetch,
+        [oauth.allowInsecureRequests]: isLoopback(endpoint),
+      },
+    )
+    .catch((error: unknown) => {
+      throw networkError(error, endpoint);
+    });
+  const text = await response.text();
+  const uri = parseObject(text)?.request_uri;
+  if (response.status >= 500) throw networkError(new Error(`status ${response.status}`), endpoint);
+  if (response.ok && typeof uri === 'string') return uri;
+  throw notPushed(metadata, describeRefusal(response.status, text));
+}
+
+function notPushed({ issuer }: ServerMetadata, reason: string): BrokerError {
+  return new BrokerError(
+    'login_refused',
+    `${issuer} wants the request beforehand and did not take it: ${reason}`,
+    {
+      hint: 'nothing was changed; run the login again, or ask its operator',
+    },
+  );
 }
 
 /**
@@ -57,7 +113,7 @@ export async function beginAuthorization(parameters: AuthorizationParameters): P
  * supports, else none. `offline_access` is added when the server advertises it, never otherwise.
  */
 export function chooseScope(
-  chosen: string[],
+  chosen: readonly string[],
   challengeScope: string | undefined,
   scopesSupported: string[] | undefined,
   metadata: ServerMetadata,
@@ -158,12 +214,14 @@ export async function redeemCode(request: {
   state: Secret;
   codeVerifier: Secret;
   redirectUri: string;
+  settings: LoginManner;
   resource: string;
   fetch: Fetch;
   now: () => number;
 }): Promise<TokenAnswer> {
-  const { metadata, fetch, resource, redirectUri, codeVerifier } = request;
-  const auth = clientAuth(request.client);
+  const { metadata, fetch, settings, redirectUri, codeVerifier } = request;
+  const auth = clientAuth(request.client, settings.basicEncoding);
+  const resource = settings.resourceParameter === 'send' ? request.resource : undefined;
   const registered = { client_id: request.client.clientId };
   const checked = oauth.validateAuthResponse(
     metadata,
@@ -179,7 +237,7 @@ export async function redeemCode(request: {
       checked,
       redirectUri,
       codeVerifier.reveal(),
-      requestOptions(metadata.token_endpoint, fetch, resource),
+      requestOptions(metadata.token_endpoint, fetch, { resource }),
     ),
     request.now,
   );

@@ -11,6 +11,7 @@ const NOT_SENT = new Set([
   'ENETUNREACH',
   'EADDRNOTAVAIL',
   'UND_ERR_CONNECT_TIMEOUT',
+  'ADDRESS_REFUSED',
 ]);
 
 /** Node's names for certificates it does not accept. */
@@ -32,7 +33,8 @@ export function readNetworkFailure(error: unknown): NetworkFailure {
     each !== undefined && each !== null;
     each = (each as { cause?: unknown }).cause
   ) {
-    const code = systemCode(each);
+    // Codes of our own errors are not those of the wire; what caused them may have one.
+    const code = each instanceof BrokerError ? undefined : systemCode(each);
     if (code === undefined) continue;
     if (NOT_SENT.has(code)) return { code: code.toLowerCase(), maybeSent: false };
     if (CERTIFICATE.test(code)) return { code: 'tls_failed', maybeSent: false };

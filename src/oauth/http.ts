@@ -1,18 +1,22 @@
 /**
- * How we reach providers: one bounded request, no redirects, a fresh socket each time.
+ * How we reach providers: one bounded request to an address we may call, a fresh socket each time, and no redirects
+ * but where the caller asks for them.
  *
  * A fresh socket makes a reset unambiguous: with a reused one nobody can tell whether the server closed an idle
  * connection or dropped our refresh. Providers are rarely called, so keep-alive would gain nothing.
  */
-import { readFileSync } from 'node:fs';
-import { getCACertificates } from 'node:tls';
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
-import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
-import type { ProxySettings } from '../config.ts';
-import { BrokerError, systemCode } from '../errors.ts';
+import { type Dispatcher, request } from 'undici';
+import type { Network } from '../core/server-settings.ts';
+import { BrokerError, printable } from '../errors.ts';
+import { addressRefused, requireAllowedHost } from './addresses.ts';
+import { type ConnectOptions, createDispatchers, type OnConnected } from './connect.ts';
 
 /** The part of `fetch` we use. Resolves with the whole body read; rejects on network failures. */
 export type Fetch = (url: string, init?: FetchInit) => Promise<Response>;
+
+/** The `fetch` for each network. */
+export type FetchFor = (network: Network) => Fetch;
 
 export interface FetchInit {
   method?: string | undefined;
@@ -21,17 +25,20 @@ export interface FetchInit {
   signal?: AbortSignal | undefined;
   /** Only status and headers are wanted: the body, perhaps an endless stream, is dropped. */
   headersOnly?: boolean;
-}
-
-export interface FetchOptions {
-  proxy: ProxySettings;
-  /** PEM file with further certificate authorities. */
-  caFile: string | undefined;
+  /**
+   * How many redirects (301, 302, 303, 307, 308) are followed, all within one deadline. Default 0: the redirect is the
+   * answer. Only for a GET without credentials; with anything else it is an `Error` of the programmer.
+   */
+  redirects?: number | undefined;
+  /**
+   * Told the IP address of each connection that was made, TLS included, before anything is sent. Not called for
+   * connections through a proxy. Must not throw.
+   */
+  onConnected?: OnConnected | undefined;
 }
 
 /** Time for one request, from the first byte sent to the last received. A lease must be longer. */
 export const REQUEST_DEADLINE_MS = 30_000;
-const CONNECT_TIMEOUT_MS = 10_000;
 
 /** Metadata and token answers are a few KB; anything beyond 1 MiB is a mistake or an attack. */
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -41,58 +48,99 @@ const USER_AGENT = 'mcp-token-broker';
 
 const NULL_BODY_STATUSES = new Set([101, 204, 205, 304]);
 
-/** Makes the `fetch` for everything we say to providers. Throws `usage` when the CA file cannot be read. */
-export function createFetch({ proxy, caFile }: FetchOptions): Fetch {
-  const connect = {
-    timeout: CONNECT_TIMEOUT_MS,
-    ...(caFile === undefined ? {} : { ca: [...getCACertificates('default'), readCertificates(caFile)] }),
-  };
-  // pipelining 0: no keep-alive.
-  const usesProxy = proxy.httpProxy !== undefined || proxy.httpsProxy !== undefined;
-  const dispatcher = usesProxy
-    ? new EnvHttpProxyAgent({
-        pipelining: 0,
-        connect,
-        requestTls: connect,
-        ...(proxy.httpProxy === undefined ? {} : { httpProxy: proxy.httpProxy }),
-        ...(proxy.httpsProxy === undefined ? {} : { httpsProxy: proxy.httpsProxy }),
-        noProxy: [proxy.noProxy, '127.0.0.1,localhost,::1'].filter(Boolean).join(','),
-      })
-    : new Agent({ pipelining: 0, connect });
+/** Redirects that are followed; 300 and 304 are something else. */
+const REDIRECT_STATUSES = new Set([301, 302, 303, 307, 308]);
 
-  return async (url, init = {}) => {
+const CREDENTIAL_HEADERS = ['authorization', 'cookie', 'proxy-authorization'];
+
+/**
+ * Makes the `fetch` for everything we say to providers. Throws `usage` when the CA file cannot be read. The `fetch`
+ * throws `discovery_failed` for URLs, redirects and addresses that are refused, and else what undici throws.
+ */
+export function createFetch(options: ConnectOptions): Fetch {
+  const open = createDispatchers(options);
+
+  async function send(url: string, init: FetchInit, signal: AbortSignal): Promise<Response> {
     requireSafeUrl(url);
-    const deadline = startDeadline(REQUEST_DEADLINE_MS);
+    requireAllowedHost(url, options.network);
     const headers = new Headers(init.headers);
     headers.set('user-agent', USER_AGENT);
     // A small packed answer could become a large one.
     headers.set('accept-encoding', 'identity');
+    const dispatcher = open(init.onConnected);
     // Not fetch: it hides the cause of failures, refuses some ports, and costs memory; we need none of its comfort.
     try {
-      const {
-        statusCode,
-        headers: answered,
-        body,
-      } = await request(url, {
+      const answer = await request(url, {
         method: (init.method ?? 'GET') as Dispatcher.HttpMethod,
         headers: Object.fromEntries(headers),
         body: init.body instanceof URLSearchParams ? init.body.toString() : (init.body ?? null),
-        signal: init.signal ? AbortSignal.any([init.signal, deadline.signal]) : deadline.signal,
+        signal,
         dispatcher,
       });
-      const whole = init.headersOnly
-        ? drop(body)
-        : unpack(await readBounded(body), String(answered['content-encoding'] ?? ''));
-      return new Response(NULL_BODY_STATUSES.has(statusCode) ? null : whole, {
-        status: statusCode,
-        headers: Object.entries(answered).flatMap(([name, value]) =>
-          [value ?? []].flat().map((each) => [name, each] as [string, string]),
-        ),
-      });
+      return await readResponse(answer, init);
+    } finally {
+      void dispatcher.destroy();
+    }
+  }
+
+  return async (url, init = {}) => {
+    const { redirects = 0 } = init;
+    if (redirects > 0) requireNoCredentials(init);
+    const deadline = startDeadline(REQUEST_DEADLINE_MS);
+    const signal = init.signal ? AbortSignal.any([init.signal, deadline.signal]) : deadline.signal;
+    try {
+      let at = url;
+      for (let left = redirects; ; left -= 1) {
+        const response = await send(at, init, signal);
+        const next = redirects > 0 ? redirectTarget(response, at) : undefined;
+        if (next === undefined) return response;
+        if (left === 0) throw tooManyRedirects(url, redirects);
+        at = next;
+      }
     } finally {
       deadline.stop();
     }
   };
+}
+
+/** The whole answer, or that part of it which is wanted. */
+async function readResponse(answer: Dispatcher.ResponseData, init: FetchInit): Promise<Response> {
+  const { statusCode, headers, body } = answer;
+  const isUnwanted = init.headersOnly || ((init.redirects ?? 0) > 0 && REDIRECT_STATUSES.has(statusCode));
+  const whole = isUnwanted
+    ? drop(body)
+    : unpack(await readBounded(body), String(headers['content-encoding'] ?? ''));
+  return new Response(NULL_BODY_STATUSES.has(statusCode) ? null : whole, {
+    status: statusCode,
+    headers: Object.entries(headers).flatMap(([name, value]) =>
+      [value ?? []].flat().map((each) => [name, each] as [string, string]),
+    ),
+  });
+}
+
+function requireNoCredentials({ method = 'GET', headers }: FetchInit): void {
+  const given = new Headers(headers);
+  if (method === 'GET' && !CREDENTIAL_HEADERS.some((name) => given.has(name))) return;
+  throw new Error('redirects can be followed only for a GET without credentials');
+}
+
+/** Where a redirect leads. Undefined: it is none, or says nothing usable. Throws when it leaves https. */
+function redirectTarget({ status, headers }: Response, from: string): string | undefined {
+  if (!REDIRECT_STATUSES.has(status)) return undefined;
+  const target = URL.parse(headers.get('location') ?? '', from);
+  if (headers.get('location') === null || target === null) return undefined;
+  if (target.protocol !== 'https:' && new URL(from).protocol === 'https:') throw refusedUrl(target.href);
+  return target.href;
+}
+
+function tooManyRedirects(url: string, redirects: number): BrokerError {
+  return new BrokerError(
+    'discovery_failed',
+    `${safeName(new URL(url))} redirects more than ${redirects} times`,
+    {
+      hint: 'use the URL it leads to in the end, or ask its operator to correct it',
+    },
+  );
 }
 
 const TICK_MS = 1_000;
@@ -129,13 +177,17 @@ export function isLoopback(url: string): boolean {
  * password inside. Throws `discovery_failed`.
  */
 export function requireSafeUrl(url: string): void {
-  if (isSafeUrl(url)) return;
+  if (!isSafeUrl(url)) throw refusedUrl(url);
+}
+
+function refusedUrl(url: string): BrokerError {
   const parsed = URL.parse(url);
-  throw new BrokerError(
+  return new BrokerError(
     'discovery_failed',
     `refused to call ${parsed ? safeName(parsed) : 'an invalid URL'}`,
     {
       hint: 'only https URLs without user name and password are used (plain http only on this machine)',
+      cause: addressRefused(),
     },
   );
 }
@@ -153,7 +205,7 @@ export function isSafeUrl(url: string): boolean {
 }
 
 function safeName(url: URL): string {
-  return `${url.protocol}//${url.host}${url.pathname}`;
+  return printable(`${url.protocol}//${url.host}${url.pathname}`);
 }
 
 async function readBounded(body: AsyncIterable<Uint8Array>): Promise<Buffer<ArrayBuffer>> {
@@ -187,15 +239,4 @@ function drop(body: Dispatcher.ResponseData['body']): null {
   body.on('error', () => {});
   body.destroy();
   return null;
-}
-
-function readCertificates(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new BrokerError('usage', `the CA file ${path} cannot be read (${systemCode(error)})`, {
-      hint: 'check --ca-file',
-      cause: error,
-    });
-  }
 }

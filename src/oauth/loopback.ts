@@ -5,12 +5,28 @@
  * not the answer to our question gets a page of its own and changes nothing.
  */
 import { once } from 'node:events';
-import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { BrokerError, systemCode } from '../errors.ts';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { LoopbackHost } from '../core/redirect.ts';
 import { CALLBACK_PAGE_HEADERS, type CallbackPage, renderCallbackPage } from './callback-page.ts';
+import { closeNow, listenOnAll } from './loopback-sockets.ts';
 
 export const CALLBACK_PATH = '/callback';
+
+/** Where a host is found. Browsers choose freely between the two of `localhost`, so we have to be at both. */
+const ADDRESSES: Record<LoopbackHost, readonly string[]> = {
+  '127.0.0.1': ['127.0.0.1'],
+  '[::1]': ['::1'],
+  localhost: ['127.0.0.1', '::1'],
+};
+
+export interface CallbackPlace {
+  /** Default `127.0.0.1`. */
+  host?: LoopbackHost;
+  /** 0 draws a free one, for a first registration. */
+  port: number;
+  /** As a browser sends it. Default `/callback`. */
+  path?: string;
+}
 
 export interface Arrival {
   /** Query of the redirect. */
@@ -20,6 +36,7 @@ export interface Arrival {
 }
 
 export interface LoopbackListener {
+  /** `http://<host>:<port><path>`. */
   redirectUri: string;
   /** Called for each browser that comes to the callback path. */
   onArrival(handler: (arrival: Arrival) => void): void;
@@ -28,18 +45,22 @@ export interface LoopbackListener {
 }
 
 /**
- * Listens on 127.0.0.1.
+ * Listens for browsers. For `localhost` that is 127.0.0.1 and ::1 at the same port, or 127.0.0.1 alone where the
+ * machine has no IPv6.
  *
- * @param port 0 draws a free one, for a first registration
- * Throws `port_in_use`.
+ * Throws `port_in_use`, also when somebody else has the port on only one of the two.
  */
-export async function listenForCallback(port: number): Promise<LoopbackListener> {
+export async function listenForCallback({
+  host = '127.0.0.1',
+  port: wishedPort,
+  path = CALLBACK_PATH,
+}: CallbackPlace): Promise<LoopbackListener> {
   let handler: ((arrival: Arrival) => void) | undefined;
   const early: Arrival[] = [];
   const pages: Promise<unknown>[] = [];
-  const server = createServer((request, response) => {
+  const receive = (request: IncomingMessage, response: ServerResponse) => {
     const url = URL.parse(request.url ?? '/', 'http://127.0.0.1');
-    if (request.method !== 'GET' || url?.pathname !== CALLBACK_PATH) {
+    if (request.method !== 'GET' || url?.pathname !== path) {
       response.writeHead(404, { 'content-type': 'text/plain', connection: 'close' }).end('not found\n');
       return;
     }
@@ -52,31 +73,18 @@ export async function listenForCallback(port: number): Promise<LoopbackListener>
     };
     if (handler) handler(arrival);
     else early.push(arrival);
-  });
-  server.listen({ host: '127.0.0.1', port, exclusive: true });
-  try {
-    await once(server, 'listening');
-  } catch (error) {
-    throw new BrokerError('port_in_use', `the callback port ${port} cannot be used (${systemCode(error)})`, {
-      hint:
-        'another login may be waiting there: finish or stop it\n' +
-        'or choose another port with --callback-port (the broker then registers anew)',
-      cause: error,
-    });
-  }
+  };
+  const { port, servers } = await listenOnAll(ADDRESSES[host], wishedPort, () => createServer(receive));
   return {
-    redirectUri: `http://127.0.0.1:${(server.address() as AddressInfo).port}${CALLBACK_PATH}`,
+    redirectUri: `http://${host}:${port}${path}`,
     onArrival(given) {
       handler = given;
       for (const arrival of early.splice(0)) given(arrival);
     },
     async close() {
       await Promise.all(pages);
-      const closed = once(server, 'close');
-      server.close();
       // Browsers open spare connections that never carry a request.
-      server.closeAllConnections();
-      await closed;
+      await Promise.all(servers.map(closeNow));
     },
   };
 }

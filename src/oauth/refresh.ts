@@ -9,8 +9,10 @@ export interface RefreshRequest {
   clientId: string;
   auth: oauth.ClientAuth;
   refreshToken: Secret;
-  /** RFC 8707, the exact string of the login: without it some servers answer with a token for another audience. */
-  resource: string;
+  /** RFC 8707, the exact string of the login: without it some servers answer with a token for another audience. Undefined: left out. */
+  resource: string | undefined;
+  /** Repeated where a server demands it. */
+  scope?: string | undefined;
   fetch: Fetch;
   now: () => number;
 }
@@ -20,14 +22,14 @@ export interface RefreshRequest {
  * written the journal. Never throws for what server or network do.
  */
 export function presentRefreshToken(request: RefreshRequest): Promise<TokenAnswer> {
-  const { metadata, clientId, auth, refreshToken, resource, fetch, now } = request;
+  const { metadata, clientId, auth, refreshToken, resource, scope, fetch, now } = request;
   return observe(
     oauth.refreshTokenGrantRequest(
       metadata,
       { client_id: clientId },
       auth,
       refreshToken.reveal(),
-      requestOptions(metadata.token_endpoint, fetch, resource),
+      requestOptions(metadata.token_endpoint, fetch, { resource, scope }),
     ),
     now,
   );

@@ -1,16 +1,17 @@
 /**
- * Dynamic client registration (RFC 7591), and taking a registration back (RFC 7592).
+ * Dynamic client registration (RFC 7591).
  *
  * What the server answers counts, not what we asked for: it may choose another authentication method. Fields it
  * leaves out or nulls are as we asked.
  */
+import { randomUUID } from 'node:crypto';
 import * as oauth from 'oauth4webapi';
 import type { AuthMethod } from '../core/auth-methods.ts';
 import { BrokerError } from '../errors.ts';
 import { Secret } from '../secret.ts';
 import { chooseAuthMethod } from './client-auth.ts';
 import { describeRefusal, networkError, parseObject } from './failure.ts';
-import { type Fetch, isLoopback, requireSafeUrl } from './http.ts';
+import { type Fetch, isLoopback } from './http.ts';
 import type { ServerMetadata } from './server-discovery.ts';
 
 /** The last instant a `Date` can hold. */
@@ -26,72 +27,97 @@ export interface Registration {
   registrationAccessToken: Secret | undefined;
 }
 
+/** Why a server did not register us. */
+export interface RegistrationRefusal {
+  status: number;
+  /** OAuth error code (RFC 7591 §3.2.2). Undefined: not told in that way. */
+  error: string | undefined;
+  /** Status, code and the server's words, safe to show. */
+  told: string;
+}
+
+/** What we ask to be. */
+export interface RegistrationWishes {
+  redirectUri: string;
+  /** Default: the best the server offers. */
+  authMethod?: AuthMethod | undefined;
+  /** Makes this registration differ from earlier ones: some servers answer the same request with an old client. */
+  isAnother?: boolean;
+}
+
+export const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+
 /**
- * Registers this broker as a native client with one redirect URI.
+ * Registers this broker as a native client with one redirect URI, or says why the server does not.
  *
- * Throws `registration_refused` (no endpoint, or the server says no), `upstream_unavailable`.
+ * Throws `upstream_unavailable`.
  *
  * @see RFC 7591 §3; MCP asks for `application_type` and both grants
  */
 export async function registerClient(
-  metadata: ServerMetadata,
-  redirectUri: string,
+  metadata: ServerMetadata & { registration_endpoint: string },
+  { redirectUri, authMethod = chooseAuthMethod(metadata), isAnother = false }: RegistrationWishes,
   fetch: Fetch,
-  authMethod: AuthMethod = chooseAuthMethod(metadata),
-): Promise<Registration> {
-  if (metadata.registration_endpoint === undefined) {
-    throw new BrokerError('registration_refused', `${metadata.issuer} does not register clients by itself`, {
-      hint:
-        'ask its operator for an OAuth client (native, authorization code with PKCE and refresh tokens) with the redirect URI\n' +
-        `  ${redirectUri}\nand give it with --client-id (and --client-secret-file, if it has a secret)`,
-    });
-  }
+): Promise<Registration | RegistrationRefusal> {
+  const isNative = URL.parse(redirectUri)?.protocol === 'http:';
   const wanted = {
-    client_name: 'mcp-token-broker',
+    client_name: isAnother ? `mcp-token-broker ${randomUUID().slice(0, 8)}` : 'mcp-token-broker',
     redirect_uris: [redirectUri],
-    application_type: 'native',
+    application_type: isNative ? 'native' : 'web',
     response_types: ['code'],
-    grant_types: ['authorization_code', 'refresh_token'],
     token_endpoint_auth_method: authMethod,
   };
-  let answer = await post(metadata, wanted, fetch);
-  if (answer.body?.error === 'invalid_client_metadata') {
+  let answer: RegistrationAnswer | undefined;
+  for (const grants of grantsToAskFor(metadata)) {
+    answer = await post(metadata, { ...wanted, grant_types: grants }, fetch);
     // Some servers issue refresh tokens, yet refuse to see the grant named.
-    answer = await post(metadata, { ...wanted, grant_types: ['authorization_code'] }, fetch);
+    if (answer.body?.error !== 'invalid_client_metadata') break;
   }
-  if (answer.status < 200 || answer.status > 299 || typeof answer.body?.client_id !== 'string') {
-    throw new BrokerError(
-      'registration_refused',
-      `${metadata.issuer} refused to register a client: ${describeRefusal(answer.status, answer.text)}`,
-      {
-        hint:
-          'ask its operator for an OAuth client with the redirect URI\n' +
-          `  ${redirectUri}\nand give it with --client-id (and --client-secret-file, if it has a secret)`,
-      },
-    );
+  const { status, body, text } = answer as RegistrationAnswer;
+  if (status >= 200 && status <= 299 && typeof body?.client_id === 'string' && body.client_id !== '') {
+    return readRegistration(body, authMethod);
   }
-  return readRegistration(answer.body, authMethod);
+  const error = typeof body?.error === 'string' ? body.error : undefined;
+  return { status, error, told: describeRefusal(status, text) };
 }
 
-/** Deletes our registration. False when the server did not do it. @see RFC 7592 §2.3 */
-export async function deleteRegistration(uri: string, token: Secret, fetch: Fetch): Promise<boolean> {
-  try {
-    requireSafeUrl(uri);
-    const response = await fetch(uri, {
-      method: 'DELETE',
-      headers: { authorization: `Bearer ${token.reveal()}` },
-    });
-    return response.status === 204 || response.status === 200 || response.status === 404;
-  } catch {
-    return false;
-  }
+/** The most useful list first. */
+function grantsToAskFor(metadata: ServerMetadata): string[][] {
+  const usual = ['authorization_code', 'refresh_token'];
+  const device = metadata.device_authorization_endpoint === undefined ? [] : [[...usual, DEVICE_GRANT]];
+  return [...device, usual, ['authorization_code']];
+}
+
+/** The refusal as an error that says what to ask the vendor for: `registration_refused`. */
+export function registrationRefused(
+  { issuer }: ServerMetadata,
+  redirectUri: string,
+  refusal: RegistrationRefusal | undefined,
+): BrokerError {
+  return new BrokerError(
+    'registration_refused',
+    refusal === undefined
+      ? `${issuer} does not register clients by itself`
+      : `${issuer} refused to register a client: ${refusal.told}`,
+    {
+      hint:
+        'ask its operator for an OAuth client: native, authorization code with PKCE, refresh tokens, redirect URI\n' +
+        `  ${redirectUri}\nthen give it with --client-id (and --client-secret-file, if it has a secret)`,
+    },
+  );
+}
+
+interface RegistrationAnswer {
+  status: number;
+  text: string;
+  body: Record<string, unknown> | undefined;
 }
 
 async function post(
   metadata: ServerMetadata,
   wanted: Record<string, oauth.JsonValue>,
   fetch: Fetch,
-): Promise<{ status: number; text: string; body: Record<string, unknown> | undefined }> {
+): Promise<RegistrationAnswer> {
   const url = metadata.registration_endpoint as string;
   const response = await oauth
     .dynamicClientRegistrationRequest(metadata, wanted as Partial<oauth.OmitSymbolProperties<oauth.Client>>, {
@@ -119,7 +145,8 @@ function isInstant(value: unknown): value is number {
   return typeof value === 'number' && value > 0 && value * 1000 <= MAX_DATE_MS;
 }
 
-function readRegistration(body: Record<string, unknown>, askedMethod: string): Registration {
+/** What a server answers to a registration, to a reading of it, and to a change (RFC 7591 §3.2.1, RFC 7592 §3). */
+export function readRegistration(body: Record<string, unknown>, askedMethod: string): Registration {
   const text = (name: string) =>
     typeof body[name] === 'string' && body[name] !== '' ? body[name] : undefined;
   const secret = text('client_secret');

@@ -5,17 +5,28 @@
  * path behind it, then the well-known path at the root.
  */
 import { type BearerChallenge, readBearerChallenge } from '../core/challenge.ts';
+import type { Network } from '../core/server-settings.ts';
 import { BrokerError, quote } from '../errors.ts';
-import { networkError, parseObject } from './failure.ts';
-import { type Fetch, isSafeUrl } from './http.ts';
+import { kindOf } from './addresses.ts';
+import { fetchDocument } from './documents.ts';
+import { networkError } from './failure.ts';
+import { type Fetch, type FetchFor, isLoopback, isSafeUrl } from './http.ts';
+
+/** What is known after asking for entry without a token. */
+export interface Entrance {
+  status: number;
+  /** Whether it answered like an MCP server rather than with a web page. */
+  speaksMcp: boolean;
+  challenge: BearerChallenge | undefined;
+  /** Where URLs learned from this server may lead. */
+  network: Network;
+}
 
 export interface ProtectedResource {
   /** RFC 8707 resource, exactly as the metadata spells it: never rebuilt through a URL object. */
   resource: string;
   /** At least one. */
   authorizationServers: string[];
-  /** Scope the challenge asked for. */
-  challengeScope: string | undefined;
   scopesSupported: string[] | undefined;
 }
 
@@ -25,37 +36,21 @@ const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 const PROTOCOL_VERSION = '2025-11-25';
 
 /**
- * Finds out which authorization server guards `url`.
+ * Asks for entry without a token, to be told how to get one.
  *
- * Throws `upstream_unavailable` (network, 5xx), `no_login_needed`, `resource_mismatch`, `discovery_failed`.
+ * Throws `upstream_unavailable` (network, 5xx), `discovery_failed` (the server has moved).
  *
- * @see RFC 9728 §3, §5
+ * @see RFC 9728 §5
  */
-export async function discoverResource(url: string, fetch: Fetch): Promise<ProtectedResource> {
-  const { status, speaksMcp, challenge } = await ask(url, fetch);
-  const seen: string[] = [];
-  for (const candidate of metadataUrls(url, challenge)) {
-    const metadata = await fetchMetadata(candidate, fetch, seen);
-    if (metadata) return readMetadata(metadata, candidate, url, challenge);
-  }
-  if (status >= 200 && status < 300 && speaksMcp) {
-    throw new BrokerError('no_login_needed', `${url} answers without a login`, {
-      hint: 'agents can call it as it is; there is nothing to sign in to',
-    });
-  }
-  throw new BrokerError('discovery_failed', `${url} does not say how to sign in (it answered ${status})`, {
-    hint: `check the URL: it must be the MCP endpoint itself\nlooked for its metadata at\n${seen.map((each) => `  ${each}`).join('\n')}`,
-  });
-}
-
-/** Asks for entry without a token, to be told how to get one. */
-async function ask(
-  url: string,
-  fetch: Fetch,
-): Promise<{ status: number; speaksMcp: boolean; challenge: BearerChallenge | undefined }> {
-  const response = await fetch(url, {
+export async function askForEntry(url: string, fetchFor: FetchFor): Promise<Entrance> {
+  let address: string | undefined;
+  // The person typed this host: it may be anywhere.
+  const response = await fetchFor('private')(url, {
     method: 'POST',
     headersOnly: true,
+    onConnected: (remote) => {
+      address = remote;
+    },
     headers: { accept: 'application/json, text/event-stream', 'content-type': 'application/json' },
     body: JSON.stringify({
       jsonrpc: '2.0',
@@ -70,17 +65,62 @@ async function ask(
   }).catch((error: unknown) => {
     throw networkError(error, url);
   });
-  if (response.status >= 500) {
-    throw new BrokerError('upstream_unavailable', `${url} is out of order (it answered ${response.status})`, {
+  const { status, headers } = response;
+  if (status >= 500) {
+    throw new BrokerError('upstream_unavailable', `${url} is out of order (it answered ${status})`, {
       hint: 'try again later',
     });
   }
+  if (status >= 300 && status < 400) throw moved(url, headers.get('location'));
   return {
-    status: response.status,
+    status,
     // A web site answers with a page, whatever it is asked.
-    speaksMcp: /^(application\/json|text\/event-stream)\b/.test(response.headers.get('content-type') ?? ''),
-    challenge: readBearerChallenge(response.headers.get('www-authenticate') ?? ''),
+    speaksMcp: /^(application\/json|text\/event-stream)\b/.test(headers.get('content-type') ?? ''),
+    challenge: readBearerChallenge(headers.get('www-authenticate') ?? ''),
+    network: networkOf(url, address),
   };
+}
+
+/** Through a proxy nobody knows the address; then the name must say it. */
+function networkOf(url: string, address: string | undefined): Network {
+  if (address === undefined) return isLoopback(url) ? 'private' : 'public';
+  return kindOf(address) === 'public' ? 'public' : 'private';
+}
+
+function moved(url: string, location: string | null): BrokerError {
+  const to = URL.parse(location ?? '', url)?.href;
+  const target = to !== undefined && isSafeUrl(to) ? to : undefined;
+  return new BrokerError('discovery_failed', `${url} sends its callers somewhere else`, {
+    hint:
+      target === undefined
+        ? 'a token must not follow it; ask its operator for the right URL'
+        : `it names ${quote(target)}\na token must not follow it by itself; if that is the right server: broker login <that URL>`,
+  });
+}
+
+/**
+ * Finds the metadata of the resource at `url`: which authorization servers guard it. Undefined when it publishes none.
+ *
+ * Throws `upstream_unavailable` (network, 5xx), `resource_mismatch`, `config_error` (it demands tokens bound to a key).
+ *
+ * @param pinned the resource an operator vouches for, whatever the document names
+ * @param seen gets a line for each place looked at
+ * @see RFC 9728 §3
+ */
+export async function discoverResource(
+  url: string,
+  { challenge }: Entrance,
+  fetch: Fetch,
+  pinned: string | null,
+  seen: string[],
+): Promise<ProtectedResource | undefined> {
+  for (const candidate of metadataUrls(url, challenge)) {
+    const { status, document } = await fetchDocument(candidate, fetch);
+    const isMetadata = document !== undefined && readStrings(document.authorization_servers) !== undefined;
+    seen.push(`${candidate} (${status}${status === 200 && !isMetadata ? ', not this metadata' : ''})`);
+    if (isMetadata) return readMetadata(document, candidate, url, pinned);
+  }
+  return undefined;
 }
 
 function metadataUrls(url: string, challenge: BearerChallenge | undefined): string[] {
@@ -92,48 +132,34 @@ function metadataUrls(url: string, challenge: BearerChallenge | undefined): stri
   return [...new Set([...fromChallenge, `${origin}${WELL_KNOWN}${path}${search}`, `${origin}${WELL_KNOWN}`])];
 }
 
-/** The document, or undefined when this is not the place: 4xx, a web page, JSON of another kind. */
-async function fetchMetadata(
-  url: string,
-  fetch: Fetch,
-  seen: string[],
-): Promise<Record<string, unknown> | undefined> {
-  const response = await fetch(url, { headers: { accept: 'application/json' } }).catch((error: unknown) => {
-    throw networkError(error, url);
-  });
-  if (response.status >= 500) {
-    throw new BrokerError('upstream_unavailable', `${url} is out of order (it answered ${response.status})`, {
-      hint: 'try again later',
-    });
-  }
-  const document = response.status === 200 ? parseObject(await response.text()) : undefined;
-  const isMetadata = document !== undefined && readStrings(document.authorization_servers) !== undefined;
-  seen.push(
-    `${url} (${response.status}${response.status === 200 && !isMetadata ? ', not this metadata' : ''})`,
-  );
-  return isMetadata ? document : undefined;
-}
-
 function readMetadata(
   metadata: Record<string, unknown>,
   metadataUrl: string,
   url: string,
-  challenge: BearerChallenge | undefined,
+  pinned: string | null,
 ): ProtectedResource {
-  const resource = metadata.resource;
-  if (typeof resource !== 'string' || !covers(resource, url)) {
+  const resource = pinned ?? metadata.resource;
+  if (typeof resource !== 'string' || (pinned === null && !covers(resource, url))) {
     throw new BrokerError('resource_mismatch', `${metadataUrl} describes another resource`, {
       hint:
         `it names ${quote(String(resource))}\nbut asked was ${quote(url)}\n` +
-        'a token for the one must not be sent to the other; use the URL the server names, or ask its operator to correct it',
+        'a token for the one must not be sent to the other; use the URL the server names, or ask its operator to correct it\n' +
+        'if you know that both are the same server, vouch for it with --resource',
     });
   }
+  if (metadata.dpop_bound_access_tokens_required === true) throw dpopRequired(url);
   return {
     resource,
     authorizationServers: readStrings(metadata.authorization_servers) ?? [],
-    challengeScope: challenge?.scope,
     scopesSupported: readStrings(metadata.scopes_supported),
   };
+}
+
+/** Tokens bound to a key (RFC 9449) are of no use to agents, which do not have the key. */
+function dpopRequired(url: string): BrokerError {
+  return new BrokerError('config_error', `${url} accepts only tokens that are bound to a key (DPoP)`, {
+    hint: 'agents could not use such a token; ask its operator to accept Bearer tokens for this client',
+  });
 }
 
 /** Whether the metadata's resource is the URL or a parent of it: same origin, path a prefix in whole segments. */

@@ -1,6 +1,6 @@
 import * as client from 'openid-client';
 import type { Secret } from '../secret.ts';
-import { type ClientCredentials, clientAuth } from './client-auth.ts';
+import { type BasicEncoding, type ClientCredentials, clientAuth } from './client-auth.ts';
 import { type Fetch, isLoopback } from './http.ts';
 import type { ServerMetadata } from './server-discovery.ts';
 
@@ -14,6 +14,7 @@ export async function revokeToken(
   token: Secret,
   hint: 'refresh_token' | 'access_token',
   fetch: Fetch,
+  basicEncoding?: BasicEncoding,
 ): Promise<RevocationOutcome> {
   if (metadata.revocation_endpoint === undefined) return 'unsupported';
   try {
@@ -21,7 +22,7 @@ export async function revokeToken(
       metadata,
       credentials.clientId,
       undefined,
-      clientAuth(credentials),
+      clientAuth(credentials, basicEncoding),
     );
     configuration[client.customFetch] = fetch as client.CustomFetch;
     if (isLoopback(metadata.revocation_endpoint)) client.allowInsecureRequests(configuration);

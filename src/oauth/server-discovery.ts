@@ -6,7 +6,7 @@
  */
 import type { AuthorizationServer } from 'oauth4webapi';
 import { BrokerError, quote } from '../errors.ts';
-import { networkError, parseObject } from './failure.ts';
+import { fetchDocument } from './documents.ts';
 import { type Fetch, requireSafeUrl } from './http.ts';
 
 /** Metadata of an authorization server, checked: issuer exact, endpoints safe, PKCE with S256 offered. */
@@ -21,7 +21,17 @@ const ENDPOINTS = [
   'token_endpoint',
   'registration_endpoint',
   'revocation_endpoint',
+  'device_authorization_endpoint',
+  'pushed_authorization_request_endpoint',
 ] as const;
+
+/** What an operator vouches for. */
+export interface Vouched {
+  /** The issuer the document must name. Default: the one it was looked up for. */
+  issuer?: string | undefined;
+  /** Default `announced`. `assumed`: S256 works although the document does not say so. */
+  pkce?: 'announced' | 'assumed';
+}
 
 /**
  * Finds and checks the metadata of `issuer`.
@@ -30,32 +40,58 @@ const ENDPOINTS = [
  *
  * @see RFC 8414 §3, OpenID Connect Discovery 1.0 §4; order from the MCP authorization specification
  */
-export async function discoverServer(issuer: string, fetch: Fetch): Promise<ServerMetadata> {
+export async function discoverServer(
+  issuer: string,
+  fetch: Fetch,
+  { issuer: named = issuer, pkce = 'announced' }: Vouched = {},
+): Promise<ServerMetadata> {
   requireSafeUrl(issuer);
   const seen: string[] = [];
+  let silent: ServerMetadata | undefined;
   for (const url of metadataUrls(issuer)) {
-    const response = await fetch(url, { headers: { accept: 'application/json' } }).catch((error: unknown) => {
-      throw networkError(error, url);
-    });
-    if (response.status >= 500) {
-      throw new BrokerError(
-        'upstream_unavailable',
-        `${url} is out of order (it answered ${response.status})`,
-        {
-          hint: 'try again later',
-        },
-      );
-    }
-    const document = response.status === 200 ? parseObject(await response.text()) : undefined;
+    const { status, document } = await fetchDocument(url, fetch);
     const isMetadata = typeof document?.issuer === 'string';
-    seen.push(
-      `${url} (${response.status}${response.status === 200 && !isMetadata ? ', not this metadata' : ''})`,
-    );
-    if (isMetadata) return checkMetadata(document, issuer, url);
+    seen.push(`${url} (${status}${status === 200 && !isMetadata ? ', not this metadata' : ''})`);
+    if (!isMetadata) continue;
+    const metadata = checkMetadata(document, named, url);
+    if (pkce === 'assumed' || announcesPkce(metadata)) return metadata;
+    // Some servers say it in one of their documents only.
+    silent ??= metadata;
   }
+  if (silent) throw pkceUnsupported(issuer);
   throw new BrokerError('discovery_failed', `the authorization server ${issuer} publishes no metadata`, {
     hint: `looked at\n${seen.map((each) => `  ${each}`).join('\n')}`,
   });
+}
+
+/**
+ * The metadata of a server of the first MCP revision, which guards itself: what it publishes at its root, else the
+ * endpoints that revision prescribes.
+ *
+ * Throws what `discoverServer` throws, but for `discovery_failed`.
+ *
+ * @see MCP authorization specification 2025-03-26, §2.3.2 and §2.3.3
+ */
+export async function discoverFirstRevision(
+  url: string,
+  fetch: Fetch,
+  vouched?: Vouched,
+): Promise<ServerMetadata> {
+  const { origin } = new URL(url);
+  try {
+    return await discoverServer(origin, fetch, vouched);
+  } catch (error) {
+    if (!(error instanceof BrokerError && error.code === 'discovery_failed')) throw error;
+  }
+  return {
+    issuer: origin,
+    authorization_endpoint: `${origin}/authorize`,
+    token_endpoint: `${origin}/token`,
+    registration_endpoint: `${origin}/register`,
+    response_types_supported: ['code'],
+    // That revision makes PKCE a duty of every server.
+    code_challenge_methods_supported: ['S256'],
+  };
 }
 
 /** With a path in the issuer: three forms, well-known inserted first. Without: two. The root is not probed for a path issuer. */
@@ -77,7 +113,8 @@ function checkMetadata(document: Record<string, unknown>, issuer: string, url: s
     throw new BrokerError('issuer_mismatch', `${url} belongs to another issuer`, {
       hint:
         `it names ${quote(String(document.issuer))}\nbut the server was announced as ${quote(issuer)}\n` +
-        'nothing was sent there; ask its operator to make the two equal to the letter',
+        'nothing was sent there; ask its operator to make the two equal to the letter\n' +
+        'if you know that this is its issuer, vouch for it with --issuer',
     });
   }
   for (const name of ENDPOINTS) {
@@ -88,15 +125,23 @@ function checkMetadata(document: Record<string, unknown>, issuer: string, url: s
       hint: 'the server cannot be signed in to this way',
     });
   }
-  const methods = document.code_challenge_methods_supported;
-  if (!Array.isArray(methods) || !methods.includes('S256')) {
-    throw new BrokerError(
-      'pkce_unsupported',
-      `the authorization server ${issuer} does not offer PKCE with S256`,
-      {
-        hint: `without it a stolen code could be redeemed by others, so the login is refused\nask its operator to announce code_challenge_methods_supported: ["S256"]`,
-      },
-    );
-  }
   return document as unknown as ServerMetadata;
+}
+
+function announcesPkce(metadata: ServerMetadata): boolean {
+  const methods: unknown = metadata.code_challenge_methods_supported;
+  return Array.isArray(methods) && methods.includes('S256');
+}
+
+function pkceUnsupported(issuer: string): BrokerError {
+  return new BrokerError(
+    'pkce_unsupported',
+    `the authorization server ${issuer} does not announce PKCE with S256`,
+    {
+      hint:
+        'without it a stolen code could be redeemed by others, so the login is refused\n' +
+        'ask its operator to announce code_challenge_methods_supported: ["S256"]\n' +
+        'if you know that it checks PKCE all the same (Entra and Cognito do), say --assume-pkce',
+    },
+  );
 }

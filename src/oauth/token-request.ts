@@ -12,16 +12,18 @@ import { type Fetch, isLoopback } from './http.ts';
 /** Same shape for codes and refresh tokens. */
 export type TokenAnswer = RefreshAnswer;
 
-/** Options of the library for one request to this endpoint. */
+/** Options of the library for one request to this endpoint. Parameters that are undefined are left out. */
 export function requestOptions(
   tokenEndpoint: string,
   fetch: Fetch,
-  resource: string,
+  parameters: Record<string, string | undefined>,
 ): oauth.TokenEndpointRequestOptions {
   return {
     [oauth.customFetch]: fetch as typeof globalThis.fetch,
     [oauth.allowInsecureRequests]: isLoopback(tokenEndpoint),
-    additionalParameters: { resource },
+    additionalParameters: Object.fromEntries(
+      Object.entries(parameters).filter((each): each is [string, string] => each[1] !== undefined),
+    ),
   };
 }
 

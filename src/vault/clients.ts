@@ -13,6 +13,8 @@ export type ClientSource = 'configured' | 'metadata_document' | 'registered';
 export interface Client {
   /** Ours, a UUID. */
   rowId: string;
+  /** +1 each time the row changes. */
+  generation: number;
   issuer: string;
   redirectUri: string;
   source: ClientSource;
@@ -20,6 +22,8 @@ export interface Client {
   /** `token_endpoint_auth_method` (RFC 7591 §2). */
   authMethod: string;
   clientSecret: Secret | undefined;
+  /** Private key of a client that authenticates with `private_key_jwt`. */
+  clientKey: Secret | undefined;
   /** Epoch ms. Null: does not end, or there is no secret. */
   clientSecretExpiresAt: number | null;
   /** RFC 7592. Undefined where the server offers no management of registrations. */
@@ -45,35 +49,54 @@ interface ClientRow {
   created_at: number;
 }
 
-/** Registrations are never changed in place yet, so their secrets are always of the first generation. */
-const GENERATION = 1;
-
-const place = (rowId: string): Place => ({
+const place = (rowId: string, generation: number): Place => ({
   table: 'clients',
   row: rowId,
   column: 'secrets',
-  generation: GENERATION,
+  generation,
 });
 
 /** Seals the client and gives back the statements that insert it. */
 export async function insertClient(sealer: Sealer, client: Client): Promise<() => Steps<void>> {
-  const secrets = await sealer.seal(
-    JSON.stringify({
-      client_secret: client.clientSecret?.reveal(),
-      registration_access_token: client.registrationAccessToken?.reveal(),
-    }),
-    place(client.rowId),
-  );
+  const secrets = await sealSecrets(sealer, client, client.generation);
   return function* () {
     yield* query(
       `INSERT INTO clients (id, issuer, redirect_uri, source, client_id, auth_method, generation, secrets,
          client_secret_expires_at, registration_client_uri, server_metadata, created_at)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       ...[client.rowId, client.issuer, client.redirectUri, client.source, client.clientId, client.authMethod],
-      ...[GENERATION, secrets, client.clientSecretExpiresAt, client.registrationClientUri ?? null],
+      ...[client.generation, secrets, client.clientSecretExpiresAt, client.registrationClientUri ?? null],
       ...[JSON.stringify(client.serverMetadata), client.createdAt],
     );
   };
+}
+
+/**
+ * Seals what has changed about a client and gives back the statements that put it in place of the old. They do
+ * nothing when somebody else was faster.
+ */
+export async function updateClient(sealer: Sealer, client: Client): Promise<() => Steps<boolean>> {
+  const next = client.generation + 1;
+  const secrets = await sealSecrets(sealer, client, next);
+  return function* () {
+    const row = yield* first(
+      `UPDATE clients SET auth_method = ?, generation = ?, secrets = ?, client_secret_expires_at = ?,
+         registration_client_uri = ?, server_metadata = ? WHERE id = ? AND generation = ? RETURNING id`,
+      ...[client.authMethod, next, secrets, client.clientSecretExpiresAt],
+      ...[client.registrationClientUri ?? null, JSON.stringify(client.serverMetadata)],
+      ...[client.rowId, client.generation],
+    );
+    return row !== undefined;
+  };
+}
+
+function sealSecrets(sealer: Sealer, client: Client, generation: number): Promise<string> {
+  const secrets = {
+    client_secret: client.clientSecret?.reveal(),
+    client_key: client.clientKey?.reveal(),
+    registration_access_token: client.registrationAccessToken?.reveal(),
+  };
+  return sealer.seal(JSON.stringify(secrets), place(client.rowId, generation));
 }
 
 /** All clients for this issuer, newest first; still sealed, open with `openClient`. */
@@ -106,18 +129,21 @@ export function* deleteUnusedClient(rowId: string): Steps<boolean> {
 
 /** Opens the client's secrets. */
 export async function openClient(sealer: Sealer, row: ClientRow): Promise<Client> {
-  const secrets = JSON.parse(await sealer.open(row.secrets, place(row.id))) as {
+  const secrets = JSON.parse(await sealer.open(row.secrets, place(row.id, row.generation))) as {
     client_secret?: string;
+    client_key?: string;
     registration_access_token?: string;
   };
   return {
     rowId: row.id,
+    generation: row.generation,
     issuer: row.issuer,
     redirectUri: row.redirect_uri,
     source: row.source,
     clientId: row.client_id,
     authMethod: row.auth_method,
     clientSecret: optionalSecret(secrets.client_secret),
+    clientKey: optionalSecret(secrets.client_key),
     clientSecretExpiresAt: row.client_secret_expires_at,
     registrationClientUri: row.registration_client_uri ?? undefined,
     registrationAccessToken: optionalSecret(secrets.registration_access_token),

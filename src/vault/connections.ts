@@ -25,6 +25,7 @@ interface ConnectionRow {
   generation: number;
   scope: string | null;
   account_identity: string | null;
+  expected_account: string | null;
   received_at: number;
   access_expires_at: number | null;
   has_refresh_token: number;
@@ -201,6 +202,11 @@ export function* markUsed(id: string, now: number): Steps<void> {
   yield* query('UPDATE connections SET last_used_at = ? WHERE id = ?', now, id);
 }
 
+/** Pins whom logins of this connection must belong to. */
+export function* expectAccount(id: string, account: string): Steps<void> {
+  yield* query('UPDATE connections SET expected_account = ? WHERE id = ?', account, id);
+}
+
 /** Logout: forgets the connection and its journal. */
 export function* deleteConnection(id: string): Steps<void> {
   yield* query('DELETE FROM connections WHERE id = ?', id);
@@ -232,6 +238,7 @@ function toConnection(row: ConnectionRow): StoredConnection {
     generation: row.generation,
     scope: row.scope,
     accountIdentity: row.account_identity,
+    expectedAccount: row.expected_account,
     receivedAt: row.received_at,
     accessExpiresAt: row.access_expires_at,
     hasRefreshToken: row.has_refresh_token === 1,

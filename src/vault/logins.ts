@@ -3,15 +3,32 @@
  * them back. A row is used once, and dies by itself.
  */
 import { createHash } from 'node:crypto';
-import type { Secret } from '../secret.ts';
+import type { ServerSettings } from '../core/server-settings.ts';
+import { Secret } from '../secret.ts';
 import { first, query, type Steps } from './database.ts';
 import type { Place, Sealer } from './seal.ts';
+
+/** What is to be made of a login once it is answered. */
+export interface LoginPurpose {
+  /** Name of the connection that will be made or renewed. */
+  connection: string;
+  server: string;
+  account: string | null;
+  url: string;
+  /** RFC 8707 resource, to the letter. */
+  resource: string;
+  /** What was asked for, space separated. Undefined: nothing, the server decides. */
+  scope: string | undefined;
+  /** The account it must be, or null when any will do. */
+  expectedAccount: string | null;
+  /** Settings of the server to be kept. What is not named stays as it was. */
+  settings: Partial<ServerSettings>;
+}
 
 export interface PendingLogin {
   /** Ours, a UUID. */
   id: string;
-  /** Name of the connection that will be made or renewed. */
-  connection: string;
+  purpose: LoginPurpose;
   clientRowId: string;
   /** The issuer the person was sent to: only its answer counts (RFC 9207). */
   issuer: string;
@@ -31,7 +48,11 @@ export async function insertLogin(
   now: number,
 ): Promise<() => Steps<void>> {
   const secrets = await sealer.seal(
-    JSON.stringify({ state: login.state.reveal(), code_verifier: login.codeVerifier.reveal() }),
+    JSON.stringify({
+      state: login.state.reveal(),
+      code_verifier: login.codeVerifier.reveal(),
+      purpose: login.purpose,
+    }),
     place(login.id),
   );
   return function* () {
@@ -39,9 +60,55 @@ export async function insertLogin(
     yield* query(
       `INSERT INTO logins (id, state_digest, connection, client_row_id, issuer, redirect_uri, secrets, expires_at)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-      ...[login.id, digest(login.state.reveal()), login.connection, login.clientRowId],
+      ...[login.id, digest(login.state.reveal()), login.purpose.connection, login.clientRowId],
       ...[login.issuer, login.redirectUri, secrets, login.expiresAt],
     );
+  };
+}
+
+interface LoginRow {
+  id: string;
+  client_row_id: string;
+  issuer: string;
+  redirect_uri: string;
+  secrets: string;
+  expires_at: number;
+}
+
+/** The login of this connection that waits for this `state`, still sealed. Undefined: none, or it is over. */
+export function findLogin(connection: string, state: string, now: number): Steps<LoginRow | undefined> {
+  return first<LoginRow>(
+    'SELECT * FROM logins WHERE connection = ? AND state_digest = ? AND used_at IS NULL AND expires_at > ?',
+    ...[connection, digest(state), now],
+  );
+}
+
+/** When the newest login of this connection that still waits ends, epoch ms. Undefined: none waits. */
+export function* latestWaiting(connection: string, now: number): Steps<number | undefined> {
+  const row = yield* first<{ expires_at: number }>(
+    `SELECT expires_at FROM logins WHERE connection = ? AND used_at IS NULL AND expires_at > ?
+     ORDER BY expires_at DESC`,
+    ...[connection, now],
+  );
+  return row?.expires_at;
+}
+
+/** Opens a login. */
+export async function openLogin(sealer: Sealer, row: LoginRow): Promise<PendingLogin> {
+  const secrets = JSON.parse(await sealer.open(row.secrets, place(row.id))) as {
+    state: string;
+    code_verifier: string;
+    purpose: LoginPurpose;
+  };
+  return {
+    id: row.id,
+    purpose: secrets.purpose,
+    clientRowId: row.client_row_id,
+    issuer: row.issuer,
+    redirectUri: row.redirect_uri,
+    state: new Secret(secrets.state),
+    codeVerifier: new Secret(secrets.code_verifier),
+    expiresAt: row.expires_at,
   };
 }
 

@@ -1,5 +1,5 @@
 /** Servers: the protected upstreams we connect to. No secrets here. */
-import { DEFAULT_SETTINGS, type ServerSettings } from '../core/server-settings.ts';
+import { DEFAULT_SETTINGS, type ServerSettings, unusualSettings } from '../core/server-settings.ts';
 import { first, query, type Steps } from './database.ts';
 
 export interface Server {
@@ -17,12 +17,13 @@ interface ServerRow {
   url: string;
   kind: 'oauth';
   resource: string;
+  pinned_issuer: string | null;
   /** JSON of what differs from the default. */
   settings: string;
   created_at: number;
 }
 
-const COLUMNS = 'name, url, kind, resource, settings, created_at';
+const COLUMNS = 'name, url, kind, resource, pinned_issuer, settings, created_at';
 
 /** The server of this name. */
 export function* findServer(name: string): Steps<Server | undefined> {
@@ -47,14 +48,25 @@ export function* saveServer({
   settings = {},
   ...server
 }: Omit<Server, 'settings'> & { settings?: Partial<ServerSettings> }): Steps<void> {
-  const before = yield* first<ServerRow>('SELECT settings FROM servers WHERE name = ?', server.name);
-  const merged = { ...JSON.parse(before?.settings ?? '{}'), ...settings };
+  const before = yield* first<ServerRow>(`SELECT ${COLUMNS} FROM servers WHERE name = ?`, server.name);
+  const { pinnedIssuer, ...others } = {
+    ...(before ? toServer(before).settings : DEFAULT_SETTINGS),
+    ...settings,
+  };
   yield* query(
-    `INSERT INTO servers (name, transport, url, kind, resource, settings, tool_policy, created_at)
-     VALUES (?, 'http', ?, ?, ?, ?, '{}', ?)
-     ON CONFLICT (name) DO UPDATE SET resource = excluded.resource, settings = excluded.settings`,
-    ...[server.name, server.url, server.kind, server.resource, JSON.stringify(merged), server.createdAt],
+    `INSERT INTO servers (name, transport, url, kind, resource, pinned_issuer, settings, tool_policy, created_at)
+     VALUES (?, 'http', ?, ?, ?, ?, ?, '{}', ?)
+     ON CONFLICT (name) DO UPDATE SET resource = excluded.resource, pinned_issuer = excluded.pinned_issuer,
+       settings = excluded.settings`,
+    ...[server.name, server.url, server.kind, server.resource, pinnedIssuer],
+    ...[JSON.stringify(unusualSettings(others)), server.createdAt],
   );
+}
+
+/** Keeps settings that a fallback has proven, beside those already there. */
+export function* changeSettings(name: string, learned: Partial<ServerSettings>): Steps<void> {
+  const server = yield* findServer(name);
+  if (server) yield* saveServer({ ...server, settings: learned });
 }
 
 /** Forgets the server unless a connection still uses it. */
@@ -71,7 +83,7 @@ function toServer(row: ServerRow): Server {
     url: row.url,
     kind: row.kind,
     resource: row.resource,
-    settings: { ...DEFAULT_SETTINGS, ...JSON.parse(row.settings) },
+    settings: { ...DEFAULT_SETTINGS, ...JSON.parse(row.settings), pinnedIssuer: row.pinned_issuer },
     createdAt: row.created_at,
   };
 }

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import type { ConnectedEvent, LoginEvent } from '../../broker/login.ts';
+import type { ConnectedEvent, LoginEvent } from '../../broker/login-events.ts';
 import { AUTH_METHODS, type AuthMethod } from '../../core/auth-methods.ts';
 import { RECOVERY_POLICIES, type RecoveryPolicy } from '../../core/recovery.ts';
 import { collect, collectScopes, durationMs, port, readSecretFile } from '../arguments.ts';

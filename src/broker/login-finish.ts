@@ -1,0 +1,123 @@
+/** The end of every login: a code or token that was answered becomes a stored connection. */
+import { DEFAULT_SETTINGS, type ServerSettings } from '../core/server-settings.ts';
+import type { TokenSet } from '../core/token-set.ts';
+import { BrokerError, quote } from '../errors.ts';
+import { redeemCode } from '../oauth/authorization.ts';
+import type { ServerMetadata } from '../oauth/server-discovery.ts';
+import { reached } from '../steps.ts';
+import type { Client } from '../vault/clients.ts';
+import { consumeLogin, type LoginPurpose } from '../vault/logins.ts';
+import { findServer } from '../vault/servers.ts';
+import { actorOf, type Context, OPERATOR } from './context.ts';
+import { type LoginAnswer, timedOut } from './login-answer.ts';
+import type { ConnectedEvent } from './login-events.ts';
+import { saveLogin } from './login-save.ts';
+import { readTokens } from './login-tokens.ts';
+import { anotherManner, errorOf, type Manner, mannerOf, rememberClient } from './manner.ts';
+
+/** Everything a login has settled before a person is asked. */
+export interface LoginPlan {
+  client: Client;
+  metadata: ServerMetadata;
+  /** As they hold for this login. */
+  settings: ServerSettings;
+  timeoutMs: number;
+  purpose: LoginPurpose;
+}
+
+/** Redeems the code and saves what it brought. To be called under the connection's lease. */
+export async function finishByCode(
+  context: Context,
+  { login, client, metadata, parameters }: Omit<LoginAnswer, 'show'>,
+  timeoutMs: number,
+): Promise<ConnectedEvent> {
+  const { vault, clock } = context;
+  const { purpose } = login;
+  const consumed = await vault.transaction(() => consumeLogin(login.id, clock.now()));
+  // The clock was set forward, or the machine slept.
+  if (consumed === 'ended') throw timedOut(timeoutMs);
+  if (consumed === 'unknown')
+    throw new BrokerError('callback_invalid', 'this login was used already', { hint: 'start it again' });
+  reached('login.consumed');
+  const server = await vault.run(() => findServer(purpose.server));
+  const settings = { ...(server?.settings ?? DEFAULT_SETTINGS), ...purpose.settings };
+  const { state, codeVerifier, redirectUri } = login;
+  const redeem = ({ client, settings }: Manner) =>
+    redeemCode({
+      ...{ metadata, client, settings, parameters, state, codeVerifier, redirectUri },
+      resource: purpose.resource,
+      fetch: context.fetchFor(settings.network),
+      now: () => clock.now(),
+    });
+
+  let manner: Manner = { client, settings };
+  let answer = await redeem(manner);
+  // A server that refused the manner of asking has not used the code: it may be asked in another one, once each.
+  for (
+    let other = anotherManner(answer, manner, metadata);
+    other;
+    other = anotherManner(answer, manner, metadata)
+  ) {
+    const again = await redeem(other);
+    manner = other;
+    // The first refusal is the one to report when the code was spent by it after all.
+    if (errorOf(again) !== 'invalid_grant') answer = again;
+    else break;
+  }
+  reached('login.redeemed');
+  const tokens = readTokens(answer, metadata, clock.now(), purpose.scope);
+  return keepLogin(
+    context,
+    { client: manner.client, metadata, purpose: withManner(purpose, settings, manner) },
+    tokens,
+  );
+}
+
+/** What a fallback has proven is kept with the server. */
+function withManner(purpose: LoginPurpose, before: ServerSettings, manner: Manner): LoginPurpose {
+  return { ...purpose, settings: { ...purpose.settings, ...mannerOf(manner.settings, before) } };
+}
+
+/** Saves the tokens as the login of the connection. To be called under the connection's lease. */
+export async function keepLogin(
+  context: Context,
+  { client, metadata, purpose }: Pick<LoginPlan, 'client' | 'metadata' | 'purpose'>,
+  tokens: TokenSet,
+): Promise<ConnectedEvent> {
+  requireAccount(tokens, purpose);
+  await rememberClient(context, client);
+  const facts = { clientRowId: client.rowId, issuer: client.issuer, actor: actorOf(OPERATOR) };
+  await saveLogin(context, { ...purpose, ...facts }, tokens);
+  return connectedEvent({ metadata, purpose }, tokens);
+}
+
+/** What there is to tell about a login that is stored. */
+export function connectedEvent(
+  { metadata, purpose }: Pick<LoginPlan, 'metadata' | 'purpose'>,
+  tokens: TokenSet,
+): ConnectedEvent {
+  return {
+    event: 'connected',
+    connection: purpose.connection,
+    ...(tokens.accountIdentity === undefined ? {} : { account: tokens.accountIdentity }),
+    ...(tokens.scope === undefined ? {} : { scope: tokens.scope }),
+    ...(tokens.accessExpiresAt === undefined
+      ? {}
+      : { expires_in: Math.round((tokens.accessExpiresAt - tokens.receivedAt) / 1000) }),
+    refresh_token: tokens.refreshToken !== undefined,
+    issuer: metadata.issuer,
+    resource: purpose.resource,
+  };
+}
+
+/** A login as somebody else must not take the place of this one. */
+function requireAccount({ accountIdentity }: TokenSet, { expectedAccount, connection }: LoginPurpose): void {
+  if (expectedAccount === null || accountIdentity === expectedAccount) return;
+  const who = accountIdentity === undefined ? 'nobody it would name' : quote(accountIdentity);
+  throw new BrokerError('account_mismatch', `the server signed in ${who}, not ${quote(expectedAccount)}`, {
+    hint:
+      `${connection} was not changed; sign out at the server in your browser, then run the login again as the right account\n` +
+      'to take another account on purpose: --expect-account <account>',
+    connection,
+  });
+}
