@@ -36,6 +36,14 @@ export interface ProxySettings {
   noProxy: string | undefined;
 }
 
+/** How a person got here, as SSH and sudo tell it. Not checked: the environment is anybody's. */
+export interface SshSession {
+  /** `SSH_CONNECTION`: `client_ip client_port server_ip server_port`. Undefined: it is SSH, but not told from where. */
+  connection: string | undefined;
+  /** Who logged in: with sudo, whoever called it. */
+  user: string | undefined;
+}
+
 /** Facts every command may need. Options of single commands are theirs. */
 export interface Settings {
   /** Directory of the data. */
@@ -56,6 +64,8 @@ export interface Settings {
   agentKey: Secret | undefined;
   /** Whether a person looks at a local screen: no SSH, and a display where one is needed. */
   hasLocalScreen: boolean;
+  /** Undefined: not over SSH. */
+  ssh: SshSession | undefined;
 }
 
 /** Global options as commander parsed them. */
@@ -112,6 +122,7 @@ export function readSettings(options: GlobalOptions, variables: Variables = proc
     daemonUrl: variables.BROKER_URL || DEFAULT_DAEMON_URL,
     agentKey: readAgentKey(variables),
     hasLocalScreen: hasLocalScreen(variables),
+    ssh: readSsh(variables),
   };
 }
 
@@ -183,8 +194,16 @@ function readAgentKey(variables: Variables): Secret | undefined {
   });
 }
 
+function readSsh(variables: Variables): SshSession | undefined {
+  if (!variables.SSH_CONNECTION && !variables.SSH_TTY) return undefined;
+  return {
+    connection: variables.SSH_CONNECTION || undefined,
+    user: variables.SUDO_USER || variables.USER || variables.LOGNAME || undefined,
+  };
+}
+
 function hasLocalScreen(variables: Variables): boolean {
-  if (variables.SSH_CONNECTION || variables.SSH_TTY) return false;
+  if (readSsh(variables)) return false;
   if (process.platform === 'darwin' || process.platform === 'win32') return true;
   return Boolean(variables.DISPLAY || variables.WAYLAND_DISPLAY);
 }

@@ -1,6 +1,7 @@
 /** What there is to know about connections, without secrets: for `list`, `show` and the HTTP routes. */
 import { fixingCommand } from '../core/connection.ts';
 import { refreshAfter } from '../core/refresh-policy.ts';
+import { type ServerSettings, unusualSettings } from '../core/server-settings.ts';
 import { findClient } from '../vault/clients.ts';
 import { listConnections, type StoredConnection } from '../vault/connections.ts';
 import { findServer } from '../vault/servers.ts';
@@ -30,8 +31,19 @@ export interface ConnectionView {
   client_source?: string;
   client_secret_expires_at?: string;
   redirect_uri?: string;
+  expected_account?: string;
+  auth_method?: string;
   recovery?: string;
   dead_token_errors?: string;
+  pinned_issuer?: string;
+  pinned_resource?: string;
+  resource_parameter?: string;
+  refresh_scope?: string;
+  basic_encoding?: string;
+  pkce?: string;
+  requested_scope?: string;
+  authorization_parameters?: string;
+  network?: string;
   created_at: string;
   last_refreshed_at: string;
   last_used_at?: string;
@@ -80,12 +92,35 @@ export async function view({ vault }: Context, stored: StoredConnection): Promis
     ...given('client_source', client?.source),
     ...given('client_secret_expires_at', timestampOrNull(client?.client_secret_expires_at ?? null)),
     ...given('redirect_uri', client?.redirect_uri),
-    ...given('recovery', server?.settings.recovery),
-    ...given('dead_token_errors', server?.settings.deadTokenErrors.join(' ') || null),
+    ...given('expected_account', stored.expectedAccount),
+    ...given('auth_method', client?.auth_method),
+    ...(server ? settingsView(server.settings) : {}),
     created_at: timestamp(stored.createdAt),
     last_refreshed_at: timestamp(stored.receivedAt),
     ...given('last_used_at', timestampOrNull(stored.lastUsedAt)),
   };
+}
+
+/** How the server differs. Only `recovery` is told also when it is as usual. */
+function settingsView({ recovery, ...settings }: ServerSettings): Partial<ConnectionView> {
+  const unusual = unusualSettings(settings);
+  return {
+    recovery,
+    ...given('dead_token_errors', unusual.deadTokenErrors?.join(' ')),
+    ...given('pinned_issuer', unusual.pinnedIssuer),
+    ...given('pinned_resource', unusual.pinnedResource),
+    ...given('resource_parameter', unusual.resourceParameter),
+    ...given('refresh_scope', unusual.refreshScope),
+    ...given('basic_encoding', unusual.basicEncoding),
+    ...given('pkce', unusual.pkce),
+    ...given('requested_scope', unusual.scopes?.join(' ')),
+    ...given('authorization_parameters', readable(unusual.authorizationParameters)),
+    ...given('network', unusual.network),
+  };
+}
+
+function readable(parameters: Readonly<Record<string, string>> | undefined): string | undefined {
+  return parameters && new URLSearchParams(parameters).toString();
 }
 
 /** RFC 3339, whole seconds. */

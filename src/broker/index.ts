@@ -2,6 +2,7 @@
 import { type Clock, systemClock } from '../clock.ts';
 import type { Settings } from '../config.ts';
 import type { Agent } from '../core/access-policy.ts';
+import type { StepUp } from '../core/step-up.ts';
 import type { Log } from '../log.ts';
 import { createFetch, type Fetch, type FetchFor } from '../oauth/http.ts';
 import type { Secret } from '../secret.ts';
@@ -30,6 +31,7 @@ import { createRefresher } from './refresh.ts';
 import { refreshNow } from './refresh-now.ts';
 import { createRescue } from './rescue.ts';
 import { startScheduler } from './scheduler.ts';
+import { stepUp, type UpstreamRefusal } from './step-up.ts';
 import { type GrantedToken, getToken, type TokenQuery } from './tokens.ts';
 
 export interface BrokerOptions {
@@ -54,6 +56,8 @@ export interface Broker {
   list(caller: Caller): Promise<ConnectionView[]>;
   show(caller: Caller, name: string): Promise<ConnectionView>;
   check(caller: Caller, name: string, options?: CheckOptions): Promise<CheckView>;
+  /** What to do when the server says that the login's rights do not suffice. Undefined: it said something else. */
+  stepUp(caller: Caller, name: string, refusal: UpstreamRefusal): Promise<StepUp | undefined>;
   agents: {
     add(agent: NewAgent): Promise<{ agent: AgentView; key: Secret }>;
     list(): Promise<AgentView[]>;
@@ -98,6 +102,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     list: (caller) => listFor(context, caller),
     show: (caller, name) => showFor(context, caller, name),
     check: (caller, name, checkOptions) => check(context, caller, name, checkOptions),
+    stepUp: (caller, name, refusal) => stepUp(context, caller, name, refusal),
     agents: {
       add: (agent) => addAgent(context, agent),
       list: () => listAgentViews(context),

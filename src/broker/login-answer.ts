@@ -22,9 +22,6 @@ export interface AnswerSources {
   signal: AbortSignal | undefined;
 }
 
-/** Why a signal is aborted when the terminal went away: the login stays open for another one. */
-export const HANGUP = 'SIGHUP';
-
 /** A checked answer and the login it belongs to. */
 export interface LoginAnswer {
   login: PendingLogin;

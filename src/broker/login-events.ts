@@ -1,5 +1,6 @@
 /** What a login tells while it goes on, and what it is told. */
 
+/** What a login is given to speak with the person. */
 export interface LoginHooks {
   onEvent(event: LoginEvent): void;
   /** Something to tell the person, while the login goes on. */
@@ -10,9 +11,12 @@ export interface LoginHooks {
   signal?: AbortSignal | undefined;
 }
 
+/** Why a signal is aborted when the terminal went away: the login stays open for another one. */
+export const HANGUP = 'SIGHUP';
+
 /** What happens, in the words of `broker login --json`. */
 export type LoginEvent =
-  | { event: 'discovered'; issuer: string; resource: string }
+  | { event: 'discovered'; issuer: string; resource: string; notes?: readonly string[] }
   | { event: 'registered'; client_id: string; source: string }
   | { event: 'authorization_url'; url: string; redirect_uri: string }
   | DeviceCodeEvent

@@ -15,8 +15,8 @@ import { findClient, insertClient, openClient } from '../vault/clients.ts';
 import { deleteLogin, findLogin, insertLogin, latestWaiting, openLogin } from '../vault/logins.ts';
 import type { Context } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
-import { awaitAnswer, failurePage, HANGUP, type LoginAnswer } from './login-answer.ts';
-import type { ConnectedEvent, LoginHooks } from './login-events.ts';
+import { awaitAnswer, failurePage, type LoginAnswer } from './login-answer.ts';
+import { type ConnectedEvent, HANGUP, type LoginHooks } from './login-events.ts';
 import { finishByCode, type LoginPlan } from './login-finish.ts';
 
 /** @param listener undefined: nobody listens, the answer can only be pasted */

@@ -4,7 +4,12 @@
  * A login that fails changes nothing: an existing credential is replaced only by one that was answered and
  * saved, and its name, policy and agents stay.
  */
-import { DEFAULT_SETTINGS, type SettingsWishes, wishedSettings } from '../core/server-settings.ts';
+import {
+  DEFAULT_SETTINGS,
+  requirePossible,
+  type SettingsWishes,
+  wishedSettings,
+} from '../core/server-settings.ts';
 import { chooseScope } from '../oauth/authorization.ts';
 import type { Secret } from '../secret.ts';
 import { findClient } from '../vault/clients.ts';
@@ -28,6 +33,8 @@ export interface LoginRequest extends TargetWords, ClientWishes, SettingsWishes 
   refreshToken?: Secret | undefined;
   /** The account the login must belong to. Kept for later logins of the connection. */
   expectedAccount?: string | undefined;
+  /** Begins with what is usual instead of what earlier logins of the server left. */
+  forgetSettings?: boolean | undefined;
   /** Default 15 minutes. */
   timeoutMs?: number | undefined;
 }
@@ -48,19 +55,27 @@ export async function login(
   hooks: LoginHooks,
 ): Promise<ConnectedEvent> {
   // Until there is a code, giving up costs nothing; from then on the login is brought to its end.
+  requirePossible(request);
   const interruptible = orInterrupted(hooks.signal);
   const target = await resolveTarget(context, request);
   const known = await whatIsKnown(context, target);
-  const wished = { ...(known.isNew ? target.preset?.settings : {}), ...wishedSettings(request) };
-  for (const note of target.preset?.notes ?? []) hooks.notify(note);
+  const usual = { ...DEFAULT_SETTINGS, ...target.preset?.settings };
+  const begins = known.isNew || request.forgetSettings ? usual : {};
+  const wished = { ...begins, ...wishedSettings(request) };
   const settings = { ...known.settings, ...wished };
 
   const { url } = target;
   const found = await interruptible(discover(context, url, settings, known.issuer, hooks.signal));
   const { metadata, resource, network } = found;
-  hooks.onEvent({ event: 'discovered', issuer: metadata.issuer, resource });
+  const notes = target.preset?.notes ?? [];
+  hooks.onEvent({
+    event: 'discovered',
+    issuer: metadata.issuer,
+    resource,
+    ...(notes.length === 0 ? {} : { notes }),
+  });
 
-  const wishes = { ...request, usesDevice: request.device === true, basicEncoding: settings.basicEncoding };
+  const wishes = { ...request, usesDevice: request.device === true };
   const ready = await interruptible(
     prepareClient(context, metadata, wishes, { network, existing: known.connection, ...hooks }),
   );

@@ -14,6 +14,16 @@ export function collectScopes(value: string, previous: string[] | undefined): st
   return [...(previous ?? []), ...value.split(/\s+/).filter(Boolean)];
 }
 
+/** `name=value`, repeated. */
+export function collectPair(
+  value: string,
+  previous: Record<string, string> | undefined,
+): Record<string, string> {
+  const match = /^([^=\s]+)=(.*)$/s.exec(value);
+  if (match) return { ...previous, [match[1] as string]: match[2] as string };
+  throw new InvalidArgumentError('write it as name=value');
+}
+
 /** A TCP port. */
 export function port(value: string): number {
   const number = Number(value);
@@ -40,6 +50,14 @@ export function durationMs(value: string): number {
 export function fileMode(value: string): number {
   if (/^0?[0-7]{3}$/.test(value)) return Number.parseInt(value, 8);
   throw new InvalidArgumentError('a mode is three octal digits, such as 0660');
+}
+
+/** Stdin can be read once. Throws `usage` when more than one of these is `-`. */
+export function readOneSecretFromStdin(files: (string | undefined)[]): void {
+  if (files.filter((each) => each === '-').length < 2) return;
+  throw new BrokerError('usage', 'only one secret can come from stdin', {
+    hint: 'put the others into files',
+  });
 }
 
 /** A secret from a file, or from stdin for `-`. Secrets never arrive by argv, which every user can list. */

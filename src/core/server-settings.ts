@@ -2,6 +2,7 @@
  * How one server differs from what servers usually do. Set at a login, or found out by a fallback that worked; kept
  * until another login says otherwise.
  */
+import { BrokerError, quote } from '../errors.ts';
 import type { RecoveryPolicy } from './recovery.ts';
 
 export interface ServerSettings {
@@ -48,6 +49,38 @@ export const DEFAULT_SETTINGS: ServerSettings = {
   authorizationParameters: {},
   network: 'public',
 };
+
+/** Parameters of the authorization request that are ours to set. */
+const OUR_PARAMETERS = new Set([
+  ...['client_id', 'redirect_uri', 'response_type', 'response_mode', 'scope', 'resource', 'state', 'nonce'],
+  ...['code_challenge', 'code_challenge_method', 'request', 'request_uri'],
+]);
+
+/** Throws `usage` for wishes that cannot be. */
+export function requirePossible({
+  pinnedIssuer,
+  pinnedResource,
+  authorizationParameters,
+}: SettingsWishes): void {
+  if (typeof pinnedIssuer === 'string' && URL.parse(pinnedIssuer) === null) {
+    throw new BrokerError('usage', `${quote(pinnedIssuer)} is no issuer`, {
+      hint: '--issuer takes the https URL that the server’s metadata names as issuer',
+    });
+  }
+  if (
+    typeof pinnedResource === 'string' &&
+    (URL.parse(pinnedResource) === null || pinnedResource.includes('#'))
+  ) {
+    throw new BrokerError('usage', `${quote(pinnedResource)} is no resource`, {
+      hint: '--resource takes an absolute URI without fragment (RFC 8707)',
+    });
+  }
+  const taken = Object.keys(authorizationParameters ?? {}).find((name) => OUR_PARAMETERS.has(name));
+  if (taken === undefined) return;
+  throw new BrokerError('usage', `the parameter ${taken} is set by the broker`, {
+    hint: 'scopes are chosen with --scope, the resource with --resource, the redirect URI with --redirect-uri',
+  });
+}
 
 /** The settings among the wishes, without those left open. */
 export function wishedSettings(wishes: SettingsWishes): Partial<ServerSettings> {

@@ -1,154 +1,216 @@
 import { Command, Option } from 'commander';
-import type { ConnectedEvent, LoginEvent } from '../../broker/login-events.ts';
+import type { LoginRequest } from '../../broker/login.ts';
+import { HANGUP } from '../../broker/login-events.ts';
 import { AUTH_METHODS, type AuthMethod } from '../../core/auth-methods.ts';
 import { RECOVERY_POLICIES, type RecoveryPolicy } from '../../core/recovery.ts';
-import { collect, collectScopes, durationMs, port, readSecretFile } from '../arguments.ts';
+import { BrokerError } from '../../errors.ts';
+import {
+  collect,
+  collectPair,
+  collectScopes,
+  durationMs,
+  port,
+  readOneSecretFromStdin,
+  readSecretFile,
+} from '../arguments.ts';
+import { openBrowser, tellLogin } from '../login-talk.ts';
 import { asOperator, openSession } from '../session.ts';
 import { onStop } from '../signals.ts';
 import { pastedLines } from '../stdin.ts';
-import { duration, resultJson, say, succeed, warn } from '../terminal.ts';
+import { resultJson, warn } from '../terminal.ts';
 
 interface LoginOptions {
   name?: string;
   account?: string;
   scope?: string[];
+  expectAccount?: string;
   browser: boolean;
+  paste?: boolean;
+  device?: boolean;
+  qr?: boolean;
   callbackPort?: number;
+  redirectUri?: string;
   clientId?: string;
   clientSecretFile?: string;
+  clientKeyFile?: string;
+  clientMetadataUrl?: string;
   authMethod?: AuthMethod;
+  reregister?: boolean;
+  refreshTokenFile?: string;
+  issuer?: string;
+  resource?: string | false;
+  assumePkce?: boolean;
+  authParam?: Record<string, string>;
+  scopeOnRefresh?: boolean;
+  rawBasic?: boolean;
   recovery?: RecoveryPolicy;
   deadTokenError?: string[];
+  forgetSettings?: boolean;
   timeout?: number;
   json?: boolean;
 }
 
 /** `broker login`: sign in once. */
 export function loginCommand(): Command {
-  return new Command('login')
+  const command = new Command('login')
     .description('sign in once; the broker keeps the login and refreshes it')
-    .argument('<url|connection>', 'URL of the MCP server, or a connection to sign in to again')
-    .option('--name <name>', 'name of the connection (default: from the host)')
-    .option('--account <account>', 'keep it beside others of the same server, as name@account')
-    .option(
-      '--scope <scope>',
-      'ask for this scope instead of what the server suggests (repeatable)',
-      collectScopes,
+    .argument(
+      '<url|connection|preset>',
+      'URL of the MCP server, a connection to sign in to again, or a preset',
     )
-    .option('--no-browser', 'print the link and also take a pasted redirect URL')
-    .option('--callback-port <port>', 'port the browser comes back to (default: drawn once)', port)
-    .option('--client-id <id>', 'OAuth client to use where the server registers none by itself')
-    .option('--client-secret-file <file>', 'its secret; - for stdin')
-    .addOption(new Option('--auth-method <method>', 'how the client authenticates').choices(AUTH_METHODS))
-    .addOption(
-      new Option('--recovery <policy>', 'when the answer to a refresh was lost (default: retry)').choices(
-        RECOVERY_POLICIES,
-      ),
-    )
-    .option(
-      '--dead-token-error <code>',
-      'error code by which this server says that a refresh token is dead (repeatable)',
-      collect,
-    )
-    .option('--timeout <duration>', 'how long to wait for the sign-in, such as 5m (default: 15m)', durationMs)
-    .option('--json', 'one JSON object a line for each event')
     .addHelpText('after', EXAMPLES)
-    .action(async (target: string, options: LoginOptions, command: Command) => run(target, options, command));
+    .action(async (target: string, options: LoginOptions, self: Command) => run(target, options, self));
+  for (const option of OPTIONS) command.addOption(option);
+  return command;
 }
+
+const option = (flags: string, description: string, group: string) =>
+  new Option(flags, description).helpGroup(group);
+
+const HOW = 'How you sign in:';
+const WHO = 'Who the broker is at the server:';
+const ODD = 'For servers that differ (remembered; broker show tells):';
+
+const OPTIONS = [
+  new Option('--name <name>', 'name of the connection (default: from the host)'),
+  new Option('--account <account>', 'keep it beside others of the same server, as name@account'),
+  new Option(
+    '--scope <scope>',
+    'ask for this scope instead of what the server suggests (repeatable)',
+  ).argParser(collectScopes),
+  new Option('--expect-account <identity>', 'refuse a login that belongs to anybody else'),
+  option('--no-browser', 'print the link; the answer may also be pasted', HOW),
+  option('--paste', 'do not listen at all: paste the address the browser ends at', HOW),
+  option('--device', 'type a short code on another device, where the server offers it', HOW),
+  option('--refresh-token-file <file>', 'take over a refresh token of another program; - for stdin', HOW),
+  option('--qr', 'show the link as a QR code too', HOW),
+  option('--callback-port <port>', 'port the browser comes back to (default: drawn once)', HOW).argParser(
+    port,
+  ),
+  option('--redirect-uri <uri>', 'the whole address the browser comes back to', HOW),
+  option(
+    '--timeout <duration>',
+    'how long to wait for the sign-in, such as 5m (default: 15m)',
+    HOW,
+  ).argParser(durationMs),
+  option('--client-id <id>', 'OAuth client to use where the server registers none by itself', WHO),
+  option('--client-secret-file <file>', 'its secret; - for stdin', WHO),
+  option('--client-key-file <file>', 'its private key (PEM or JWK), for private_key_jwt', WHO),
+  option('--client-metadata-url <url>', 'client metadata document, used where the server takes one', WHO),
+  option('--auth-method <method>', 'how the client authenticates', WHO).choices(AUTH_METHODS),
+  option('--reregister', 'register anew instead of using an earlier registration', WHO),
+  option('--issuer <url>', 'the authorization server you vouch for, whatever is announced', ODD),
+  option('--resource <uri>', 'the resource you vouch for, whatever is announced', ODD),
+  option('--no-resource', 'leave out the resource parameter (RFC 8707)', ODD),
+  option('--assume-pkce', 'the server checks PKCE although it does not announce it', ODD),
+  option('--auth-param <name=value>', 'further parameter of the sign-in link (repeatable)', ODD).argParser(
+    collectPair,
+  ),
+  option('--scope-on-refresh', 'repeat the scope at each refresh', ODD),
+  option('--raw-basic', 'do not encode client id and secret in HTTP Basic', ODD),
+  option('--recovery <policy>', 'when the answer to a refresh was lost (default: retry)', ODD).choices(
+    RECOVERY_POLICIES,
+  ),
+  option(
+    '--dead-token-error <code>',
+    'error code by which this server says that a refresh token is dead (repeatable)',
+    ODD,
+  ).argParser(collect),
+  option('--forget-settings', 'begin with what is usual instead of what was remembered', ODD),
+  new Option('--json', 'one JSON object a line for each event'),
+];
 
 const EXAMPLES = `
 Examples:
-  broker login https://coda.io/apis/mcp
-  broker login https://mcp.notion.com/mcp --account acme
+  broker login https://coda.io/apis/mcp   on a server without a browser: add --no-browser
+  broker login notion --account acme      a preset; broker login nothing lists them all
   broker login coda                       sign in again, keeping name and agents
   broker login https://mcp.example.com/mcp --client-id abc --client-secret-file secret.txt`;
 
 async function run(target: string, options: LoginOptions, command: Command): Promise<void> {
   const session = openSession(command);
   const isJson = options.json === true;
-  const wantsBrowser = options.browser && session.settings.hasLocalScreen;
-  const { clientSecretFile, callbackPort, clientId, authMethod, name, account } = options;
-  const clientSecret =
-    clientSecretFile === undefined ? undefined : readSecretFile(clientSecretFile, '--client-secret-file');
+  refuseTwoWays(options);
+  readOneSecretFromStdin([options.clientSecretFile, options.clientKeyFile, options.refreshTokenFile]);
+  const isRedirected = !options.device && options.refreshTokenFile === undefined;
+  const opensBrowser = isRedirected && !options.paste && options.browser && session.settings.hasLocalScreen;
+  const request = readRequest(target, options);
   const interrupt = new AbortController();
-  const release = onStop(() => interrupt.abort());
-  const paste = clientSecretFile === '-' ? undefined : pastedLines(!options.browser);
+  const release = onStop((signal) => interrupt.abort(signal === 'SIGHUP' ? HANGUP : signal));
+  const usesStdin = [options.clientSecretFile, options.clientKeyFile].includes('-');
+  const paste =
+    isRedirected && !usesStdin ? pastedLines(!options.browser || options.paste === true) : undefined;
+  const circumstances = {
+    opensBrowser,
+    canPaste: paste !== undefined,
+    isListening: !options.paste,
+    qr: options.qr === true,
+    ssh: session.settings.ssh,
+  };
   try {
     await asOperator(session, { create: true, watchesSignals: true }, (broker) =>
-      broker.login(
-        {
-          ...{ target, name, account, callbackPort, clientId, clientSecret, authMethod },
-          scopes: options.scope ?? [],
-          recovery: options.recovery,
-          deadTokenErrors: options.deadTokenError,
-          timeoutMs: options.timeout,
+      broker.login(request, {
+        onEvent(event) {
+          if (isJson) resultJson(event, { indent: false });
+          else tellLogin(event, circumstances);
+          if (event.event === 'authorization_url' && opensBrowser) void openBrowser(event.url);
         },
-        {
-          onEvent(event) {
-            if (isJson) resultJson(event, { indent: false });
-            else tell(event, wantsBrowser, paste !== undefined);
-            if (event.event === 'authorization_url' && wantsBrowser) void openBrowser(event.url);
-          },
-          notify: (message) => warn(message),
-          pasted: paste?.lines,
-          signal: interrupt.signal,
-        },
-      ),
+        notify: (message) => warn(message),
+        pasted: paste?.lines,
+        signal: interrupt.signal,
+      }),
     );
+    if (options.refreshTokenFile !== undefined) warn(OTHER_HOLDER);
   } finally {
     paste?.close();
     release();
   }
 }
 
-/** The events in words. */
-function tell(event: LoginEvent, opensBrowser: boolean, canPaste: boolean): void {
-  switch (event.event) {
-    case 'discovered':
-      say(`signing in at ${event.issuer}`);
-      break;
-    case 'registered':
-      break;
-    case 'authorization_url':
-      say(
-        `\n${opensBrowser ? 'your browser should open; if not, open this link' : 'open this link in any browser'}:\n`,
-      );
-      say(`  ${event.url}\n`);
-      say(`then come back here; waiting at ${event.redirect_uri}`);
-      if (canPaste) {
-        say('browser on another machine? after approving it will show a page that cannot be reached:');
-        say('copy the whole address of that page and paste it here');
-      }
-      break;
-    case 'connected':
-      tellConnected(event);
+const OTHER_HOLDER =
+  'the broker now owns this login: stop the program that used the refresh token before, or the two will end each other’s login';
+
+/** Ways of signing in that exclude each other. */
+function refuseTwoWays({ device, paste, refreshTokenFile, clientId }: LoginOptions): void {
+  const ways = [
+    device && '--device',
+    paste && '--paste',
+    refreshTokenFile !== undefined && '--refresh-token-file',
+  ].filter(Boolean);
+  if (ways.length > 1) {
+    throw new BrokerError('usage', `${ways.join(' and ')} are two ways of signing in`, {
+      hint: 'choose one',
+    });
+  }
+  if (refreshTokenFile !== undefined && clientId === undefined) {
+    throw new BrokerError('usage', 'a refresh token works only for the client it was issued to', {
+      hint: 'name that client: --client-id (and --client-secret-file, if it has a secret)',
+    });
   }
 }
 
-function tellConnected(event: ConnectedEvent): void {
-  say();
-  succeed(`${event.connection} is connected`);
-  say(`  account        ${event.account ?? 'not told by the server'}`);
-  say(`  scope          ${event.scope ?? 'not told by the server'}`);
-  say(
-    `  access token   ${event.expires_in === undefined ? 'expiry not told' : `ends in ${duration(event.expires_in * 1000)}`}`,
-  );
-  say(`  refresh token  ${event.refresh_token ? 'received; the broker keeps the login alive' : 'NONE'}`);
-  if (!event.refresh_token) {
-    warn('the server gave no refresh token: this login ends with its access token and nobody can renew it');
-    say('  → ask the server’s operator for offline access, or try --scope with offline_access added');
-  }
-  say(`\nnext: broker agent add <name> --allow ${event.connection}`);
-}
-
-/** Tries; the link is printed anyway, and an opener that fails is no reason to stop. */
-async function openBrowser(url: string): Promise<void> {
-  try {
-    const { default: open } = await import('open');
-    const child = await open(url);
-    child.on('error', () => {});
-    child.unref();
-  } catch {
-    warn('no browser could be started; open the link yourself');
-  }
+function readRequest(target: string, options: LoginOptions): LoginRequest {
+  const secret = (file: string | undefined, flag: string) =>
+    file === undefined ? undefined : readSecretFile(file, flag);
+  const { name, account, callbackPort, redirectUri, clientId, clientMetadataUrl, authMethod } = options;
+  return {
+    ...{ target, name, account, callbackPort, redirectUri, clientId, clientMetadataUrl, authMethod },
+    clientSecret: secret(options.clientSecretFile, '--client-secret-file'),
+    clientKey: secret(options.clientKeyFile, '--client-key-file'),
+    refreshToken: secret(options.refreshTokenFile, '--refresh-token-file'),
+    ...{ paste: options.paste, device: options.device, reregister: options.reregister },
+    expectedAccount: options.expectAccount,
+    forgetSettings: options.forgetSettings,
+    timeoutMs: options.timeout,
+    scopes: options.scope,
+    recovery: options.recovery,
+    deadTokenErrors: options.deadTokenError,
+    pinnedIssuer: options.issuer,
+    pinnedResource: options.resource === false ? undefined : options.resource,
+    resourceParameter: options.resource === false ? 'omit' : options.resource ? 'send' : undefined,
+    pkce: options.assumePkce ? 'assumed' : undefined,
+    authorizationParameters: options.authParam,
+    refreshScope: options.scopeOnRefresh ? 'send' : undefined,
+    basicEncoding: options.rawBasic ? 'raw' : undefined,
+  };
 }

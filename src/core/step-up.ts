@@ -1,0 +1,51 @@
+/**
+ * A server that wants more rights than the login has says so with `insufficient_scope` (RFC 6750 §3.1). Only a person
+ * can grant them: so the answer to it is a login with these scopes, never a retry.
+ */
+import { type BearerChallenge, readBearerChallenge } from './challenge.ts';
+
+export interface StepUp {
+  /** What to ask for: all that was granted, and what the server wants besides. */
+  scopes: string[];
+  /** The exact command. */
+  nextStep: string;
+}
+
+/** RFC 6749 §3.3. Anything else is no scope, whatever a server calls it. */
+const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
+
+/** More than this many scopes is rubbish. */
+const MAX_SCOPES = 100;
+
+/**
+ * What a refusal asks for. Undefined when it is no matter of scope, or the server does not name any that is missing.
+ *
+ * @param status of the server's answer
+ * @param wwwAuthenticate header of the server's answer; undefined: none
+ */
+export function stepUpFor(
+  connection: { name: string; scope: string | null },
+  status: number,
+  wwwAuthenticate: string | undefined,
+): StepUp | undefined {
+  const challenge = readBearerChallenge(wwwAuthenticate ?? '');
+  if (!challenge || !isAboutScope(status, challenge)) return undefined;
+  const granted = connection.scope?.split(' ').filter(Boolean) ?? [];
+  const wanted = (challenge.scope?.split(/\s+/) ?? [])
+    .filter((each) => SCOPE_TOKEN.test(each))
+    .slice(0, MAX_SCOPES);
+  const scopes = [...new Set([...granted, ...wanted])];
+  if (scopes.length === granted.length) return undefined;
+  return { scopes, nextStep: `broker login ${connection.name} --scope ${shellQuoted(scopes.join(' '))}` };
+}
+
+function isAboutScope(status: number, { error }: BearerChallenge): boolean {
+  return status === 403
+    ? error === undefined || error === 'insufficient_scope'
+    : error === 'insufficient_scope';
+}
+
+/** The text as one word for a shell. */
+function shellQuoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
