@@ -129,6 +129,16 @@ describe('settings from the environment', () => {
     expect(read({ [name]: 'x', DISPLAY: ':0', WAYLAND_DISPLAY: 'wayland-0' }).hasLocalScreen).toBe(false);
   });
 
+  it('tell who came over SSH, and from where', () => {
+    const connection = '198.51.100.7 51000 203.0.113.5 22';
+    const variables = { SSH_CONNECTION: connection, SSH_TTY: '/dev/pts/0', LOGNAME: 'carol' };
+    expect(read(variables).ssh).toEqual({ connection, user: 'carol' });
+    expect(read({ ...variables, USER: 'bob' }).ssh?.user).toBe('bob');
+    expect(read({ ...variables, USER: 'broker', SUDO_USER: 'alice' }).ssh?.user).toBe('alice');
+    expect(read({ SSH_TTY: '/dev/pts/0' }).ssh).toEqual({ connection: undefined, user: undefined });
+    expect(read({ USER: 'bob', SSH_CONNECTION: '', SSH_TTY: '' }).ssh).toBeUndefined();
+  });
+
   it.runIf(process.platform === 'linux')('tell by a display that somebody may (Linux)', () => {
     expect(read({}).hasLocalScreen).toBe(false);
     expect(read({ DISPLAY: ':0' }).hasLocalScreen).toBe(true);

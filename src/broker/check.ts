@@ -1,5 +1,6 @@
 /** Checks connections for cron and monitoring: what is wrong now or soon, and what mends it. */
 import { type CheckCode, type Finding, findingFor } from '../core/check-policy.ts';
+import { isRenewable } from '../core/connection.ts';
 import { isAlive } from '../core/refresh-policy.ts';
 import { BrokerError } from '../errors.ts';
 import { findClient } from '../vault/clients.ts';
@@ -49,7 +50,7 @@ async function tryRefresh(
   caller: Caller,
   stored: StoredConnection,
 ): Promise<StoredConnection> {
-  if (!stored.hasRefreshToken && isAlive(stored, context.clock.now())) return stored;
+  if (!isRenewable(stored) && isAlive(stored, context.clock.now())) return stored;
   try {
     return await context.refresher.refresh(stored, actorOf(caller));
   } catch (error) {

@@ -1,5 +1,6 @@
 /** What there is to know about connections, without secrets: for `list`, `show` and the HTTP routes. */
 import { fixingCommand } from '../core/connection.ts';
+import { describeGrant } from '../core/grant.ts';
 import { refreshAfter } from '../core/refresh-policy.ts';
 import { type ServerSettings, unusualSettings } from '../core/server-settings.ts';
 import { findClient } from '../vault/clients.ts';
@@ -44,6 +45,7 @@ export interface ConnectionView {
   requested_scope?: string;
   authorization_parameters?: string;
   network?: string;
+  grant?: string;
   created_at: string;
   last_refreshed_at: string;
   last_used_at?: string;
@@ -116,6 +118,7 @@ function settingsView({ recovery, ...settings }: ServerSettings): Partial<Connec
     ...given('requested_scope', unusual.scopes?.join(' ')),
     ...given('authorization_parameters', readable(unusual.authorizationParameters)),
     ...given('network', unusual.network),
+    ...given('grant', unusual.grant && describeGrant(unusual.grant)),
   };
 }
 

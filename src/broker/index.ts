@@ -8,6 +8,7 @@ import { createFetch, type Fetch, type FetchFor } from '../oauth/http.ts';
 import type { Secret } from '../secret.ts';
 import { listConnections } from '../vault/connections.ts';
 import { openVault } from '../vault/index.ts';
+import { add, type NewConnection } from './add.ts';
 import { type AgentView, addAgent, authenticate, listAgentViews, type NewAgent, revoke } from './agents.ts';
 import { type CheckOptions, type CheckView, check } from './check.ts';
 import { type ConnectionView, listFor, showFor } from './connections.ts';
@@ -49,6 +50,8 @@ export interface BrokerOptions {
 /** Everything a door can ask of the broker. Errors are `BrokerError`s; each service's file lists its codes. */
 export interface Broker {
   login(request: LoginRequest, hooks: LoginHooks): Promise<ConnectedEvent>;
+  /** A connection without a person. */
+  add(wanted: NewConnection): Promise<ConnectionView>;
   logout(caller: Caller, name: string): Promise<LogoutView>;
   token(caller: Caller, name: string, query?: TokenQuery): Promise<GrantedToken>;
   /** Refreshes now, whatever the token's age. */
@@ -96,6 +99,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const scheduler = isResident ? startScheduler(context) : undefined;
   return {
     login: (request, hooks) => login(context, request, hooks),
+    add: (wanted) => add(context, wanted),
     logout: (caller, name) => logout(context, caller, name),
     token: (caller, name, query) => getToken(context, caller, name, query),
     refresh: (caller, name) => refreshNow(context, caller, name),

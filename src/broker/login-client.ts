@@ -65,7 +65,9 @@ async function findKnown(
   wishes: ClientWishes,
   { existing }: ClientCircumstances,
 ): Promise<{ best: Client | undefined; isFirst: boolean }> {
-  const rows = await vault.run(() => findClientsByIssuer(metadata.issuer));
+  const all = await vault.run(() => findClientsByIssuer(metadata.issuer));
+  // A machine's client is redirected nowhere.
+  const rows = all.filter((row) => row.redirect_uri !== '');
   const isRefused = existing?.state === 'client_invalid';
   const wishesDocument = offersDocument(wishes, metadata);
   const fitting = rows.filter(

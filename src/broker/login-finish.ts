@@ -4,6 +4,7 @@ import type { TokenSet } from '../core/token-set.ts';
 import { BrokerError, quote } from '../errors.ts';
 import { redeemCode } from '../oauth/authorization.ts';
 import type { ServerMetadata } from '../oauth/server-discovery.ts';
+import { Secret } from '../secret.ts';
 import { reached } from '../steps.ts';
 import type { Client } from '../vault/clients.ts';
 import { consumeLogin, type LoginPurpose } from '../vault/logins.ts';
@@ -120,4 +121,17 @@ function requireAccount({ accountIdentity }: TokenSet, { expectedAccount, connec
       'to take another account on purpose: --expect-account <account>',
     connection,
   });
+}
+
+/** A token set that is over before it begins. */
+export function nothingYet(now: number, refreshToken?: Secret): TokenSet {
+  return {
+    accessToken: new Secret(''),
+    refreshToken,
+    tokenType: undefined,
+    scope: undefined,
+    receivedAt: now,
+    accessExpiresAt: now,
+    accountIdentity: undefined,
+  };
 }

@@ -2,14 +2,13 @@
  * Taking over a refresh token that another program was given. It becomes a connection first and is then refreshed at
  * once, by the one path that presents refresh tokens: so not even here can a rotated one be lost.
  */
-import type { TokenSet } from '../core/token-set.ts';
 import { BrokerError } from '../errors.ts';
-import { Secret } from '../secret.ts';
+import type { Secret } from '../secret.ts';
 import { findConnection, openTokenSet } from '../vault/connections.ts';
 import { actorOf, type Context, OPERATOR } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
 import type { ConnectedEvent } from './login-events.ts';
-import { connectedEvent, keepLogin, type LoginPlan } from './login-finish.ts';
+import { connectedEvent, keepLogin, type LoginPlan, nothingYet } from './login-finish.ts';
 
 /**
  * Throws `usage` while the connection has a login that works, and what a refresh throws: then the connection is there
@@ -27,26 +26,13 @@ export async function importRefreshToken(
     await keepLogin(
       context,
       { ...plan, purpose: { ...plan.purpose, expectedAccount: null } },
-      unused(refreshToken, clock.now()),
+      nothingYet(clock.now(), refreshToken),
     );
   });
   const stored = await vault.run(() => findConnection(connection));
   if (!stored) throw new BrokerError('not_found', `${connection} was logged out meanwhile`);
   const refreshed = await refresher.refresh(stored, actorOf(OPERATOR));
   return connectedEvent(plan, await openTokenSet(vault.sealer, refreshed));
-}
-
-/** A token set that has nothing but a refresh token: its access token is over before it begins. */
-function unused(refreshToken: Secret, now: number): TokenSet {
-  return {
-    accessToken: new Secret(''),
-    refreshToken,
-    tokenType: undefined,
-    scope: undefined,
-    receivedAt: now,
-    accessExpiresAt: now,
-    accountIdentity: undefined,
-  };
 }
 
 async function refuseOverWorking({ vault }: Context, name: string): Promise<void> {

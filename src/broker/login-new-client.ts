@@ -12,7 +12,7 @@ import type { Fetch } from '../oauth/http.ts';
 import { type LoopbackListener, listenForCallback } from '../oauth/loopback.ts';
 import { type Registration, registerClient, registrationRefused } from '../oauth/registration.ts';
 import type { ServerMetadata } from '../oauth/server-discovery.ts';
-import type { Client } from '../vault/clients.ts';
+import { type Client, insertClient } from '../vault/clients.ts';
 import {
   type ClientCircumstances,
   type ClientWishes,
@@ -152,6 +152,24 @@ function newClient(
     createdAt: clock.now(),
     ...identity,
   };
+}
+
+/** The client of a connection without a person: it has no redirect URI. Throws `config_error`. */
+export async function makeMachineClient(
+  context: Context,
+  metadata: ServerMetadata,
+  { clientId, clientSecret, clientKey, authMethod }: ClientWishes & { clientId: string },
+): Promise<Client> {
+  const proof = proofOf({ clientSecret, clientKey });
+  const client = newClient(context, metadata, '', {
+    source: 'configured',
+    ...{ clientId, clientSecret, clientKey },
+    authMethod: authMethod ?? chooseAuthMethod(metadata, proof),
+  });
+  clientAuth(client);
+  const insert = await insertClient(context.vault.sealer, client);
+  await context.vault.transaction(insert);
+  return client;
 }
 
 /**

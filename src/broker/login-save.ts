@@ -87,7 +87,8 @@ export function* writeLogin(
     if (!isReplaced) throw new Error('the generation moved while a login was being saved');
     yield* closeOlderRotations(id, sealed.generation, now);
   } else {
-    yield* insertConnection({ id, name, server, account, clientRowId, createdAt: now }, sealed);
+    const isMinted = settings.grant != null;
+    yield* insertConnection({ id, name, server, account, clientRowId, isMinted, createdAt: now }, sealed);
   }
   if (expectedAccount !== null) yield* expectAccount(id, expectedAccount);
 }

@@ -1,4 +1,5 @@
 /** `broker refresh`: the operator wants a refresh now, whatever the token's age and the planned next attempt. */
+import { isRenewable } from '../core/connection.ts';
 import { BrokerError } from '../errors.ts';
 import { findFor } from './access.ts';
 import { type ConnectionView, view } from './connections.ts';
@@ -7,7 +8,7 @@ import { actorOf, type Caller, type Context } from './context.ts';
 /** Throws `not_found`, `login_required` (nothing to refresh with), and what the refresh path throws. */
 export async function refreshNow(context: Context, caller: Caller, name: string): Promise<ConnectionView> {
   const stored = await findFor(context, caller, name);
-  if (!stored.hasRefreshToken) {
+  if (!isRenewable(stored)) {
     throw new BrokerError(
       'login_required',
       `${name} came without a refresh token, so it cannot be refreshed`,

@@ -22,6 +22,7 @@ import { findServer } from '../vault/servers.ts';
 import type { Flight, Refresher, RefreshParts } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
 import { anotherManner, type Manner, rememberManner } from './manner.ts';
+import { mint } from './mint.ts';
 import { endLogin, recordRefusal } from './refresh-refusal.ts';
 import { keepAnswer } from './refresh-success.ts';
 import { gone, stateError } from './state-errors.ts';
@@ -129,6 +130,8 @@ async function refreshOnce(
   const { client, settings } = manner;
   // A token known to be dead is not presented once more: that could only look like an attack.
   if (stored.state === 'login_required') throw stateError(stored, clock.now());
+  const { grant } = settings;
+  if (grant) return mint(parts, { stored, client, server, grant }, flight);
   const { refreshToken } = tokens;
   if (!refreshToken) throw await endLogin(parts, stored, actor, 'no_refresh_token');
   if (isUnanswered && settings.recovery === 'needs-login')

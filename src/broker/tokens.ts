@@ -1,5 +1,5 @@
 /** An agent (or the operator) asks for an access token: allowed? usable? answer, else refresh, then answer. */
-import { fixingCommand } from '../core/connection.ts';
+import { fixingCommand, isRenewable } from '../core/connection.ts';
 import { isAlive, isUsable, MIN_REFRESH_INTERVAL_MS, refreshAfter } from '../core/refresh-policy.ts';
 import { attemptAt } from '../core/schedule.ts';
 import { isBearer } from '../core/token-set.ts';
@@ -107,7 +107,7 @@ async function refreshOrExplain(
   const now = context.clock.now();
   const isHopeless = stored.nextAttemptAt === null && stored.state !== 'ok';
   const isTooEarly = now < (attemptAt(stored, now) ?? now);
-  const isOver = !stored.hasRefreshToken && isAlive(stored, now);
+  const isOver = !isRenewable(stored) && isAlive(stored, now);
   if (isHopeless || isTooEarly || isOver) throw stateError(stored, now);
   return context.refresher.refresh(stored, actorOf(caller));
 }
@@ -162,6 +162,6 @@ function warningsFor(stored: StoredConnection): string[] {
   const command = fixingCommand(stored);
   if (command !== null)
     warnings.push(`${stored.state}: ${stored.cause ?? 'not refreshing'}; run: ${command}`);
-  if (!stored.hasRefreshToken) warnings.push('no refresh token: this login ends with its access token');
+  if (!isRenewable(stored)) warnings.push('no refresh token: this login ends with its access token');
   return warnings;
 }

@@ -4,8 +4,10 @@ import { Command, CommanderError, Option } from 'commander';
 import { environmentName } from '../config.ts';
 import { BrokerError, systemCode } from '../errors.ts';
 import { LOG_LEVELS } from '../log.ts';
+import { addCommand } from './commands/add.ts';
 import { agentCommand } from './commands/agent.ts';
 import { checkCommand } from './commands/check.ts';
+import { clientMetadataCommand } from './commands/client-metadata.ts';
 import { keyCommand } from './commands/key.ts';
 import { listCommand } from './commands/list.ts';
 import { loginCommand } from './commands/login.ts';
@@ -64,6 +66,7 @@ export function buildProgram(): Command {
     .hook('preAction', (_program, command) => prepareOptions(command));
   for (const command of [
     loginCommand(),
+    addCommand(),
     listCommand(),
     showCommand(),
     tokenCommand(),
@@ -72,6 +75,7 @@ export function buildProgram(): Command {
     logoutCommand(),
     agentCommand(),
     keyCommand(),
+    clientMetadataCommand(),
     serveCommand(),
   ]) {
     program.addCommand(command);

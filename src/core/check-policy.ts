@@ -1,5 +1,5 @@
 /** What `broker check` thinks of a connection: fine, needs attention soon, needs somebody now. */
-import { type Connection, fixingCommand } from './connection.ts';
+import { type Connection, fixingCommand, isRenewable } from './connection.ts';
 import { isAlive } from './refresh-policy.ts';
 
 /** Exit codes of one finding; `check` ends with the worst of them. */
@@ -62,9 +62,10 @@ function findingForHealthy(
   warnWithinMs: number,
 ): Finding {
   const nextStep = `broker login ${connection.name}`;
-  const { accessExpiresAt, hasRefreshToken } = connection;
+  const { accessExpiresAt } = connection;
+  const isOnItsOwn = !isRenewable(connection);
   const soon = (message: string): Finding => ({ code: 1, message, nextStep });
-  if (!hasRefreshToken && accessExpiresAt !== null && accessExpiresAt <= now) {
+  if (isOnItsOwn && accessExpiresAt !== null && accessExpiresAt <= now) {
     return { code: 2, message: 'the token has expired and cannot be refreshed', nextStep };
   }
   if (clientSecretExpiresAt !== null && clientSecretExpiresAt - now <= warnWithinMs) {
@@ -72,9 +73,9 @@ function findingForHealthy(
       clientSecretExpiresAt <= now ? 'has expired' : `expires ${inDays(clientSecretExpiresAt - now)}`;
     return soon(`the client secret ${when}; signing in again gets a new one`);
   }
-  if (!hasRefreshToken && accessExpiresAt === null)
+  if (isOnItsOwn && accessExpiresAt === null)
     return soon('no refresh token, and nobody knows when the login ends');
-  if (!hasRefreshToken && accessExpiresAt !== null && accessExpiresAt - now <= warnWithinMs) {
+  if (isOnItsOwn && accessExpiresAt !== null && accessExpiresAt - now <= warnWithinMs) {
     return soon(`no refresh token: the login ends ${inDays(accessExpiresAt - now)}`);
   }
   return { code: 0, message: 'ok', nextStep: null };

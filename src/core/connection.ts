@@ -51,12 +51,20 @@ export interface Connection extends StateReason {
   /** When the access token ends. Null: unknown, which is not the same as never. */
   accessExpiresAt: number | null;
   hasRefreshToken: boolean;
+  /** Whether its tokens are asked for anew with a machine's own credentials. */
+  isMinted: boolean;
   createdAt: number;
   lastUsedAt: number | null;
 }
 
+/** Whether a newer token can be had without a person. */
+export function isRenewable(connection: Pick<Connection, 'hasRefreshToken' | 'isMinted'>): boolean {
+  return connection.hasRefreshToken || connection.isMinted;
+}
+
 /** The exact command that mends a connection in this state. Null while nothing is to be done. */
-export function fixingCommand(connection: Pick<Connection, 'state' | 'name'>): string | null {
+export function fixingCommand(connection: Pick<Connection, 'state' | 'name' | 'isMinted'>): string | null {
+  if (connection.isMinted && connection.state !== 'ok') return `broker refresh ${connection.name}`;
   switch (connection.state) {
     case 'ok':
       return null;

@@ -4,7 +4,7 @@
  * Rotation is a risk each time, so a refresh ahead is for connections in use only; idle ones are kept alive just
  * often enough that the server does not forget them.
  */
-import type { Connection } from './connection.ts';
+import { type Connection, isRenewable } from './connection.ts';
 import { EXPIRY_SKEW_MS, isFromFuture, LONGEST_RETRY_AFTER_MS, refreshAfter } from './refresh-policy.ts';
 
 /** Idle grants lapse after 7 to 30 days at servers seen; where the limit is unknown, this often is safe. */
@@ -30,7 +30,7 @@ export function dueAt(
   { isUnanswered, jitter }: Circumstances,
   now: number,
 ): number | null {
-  if (!connection.hasRefreshToken) return null;
+  if (!isRenewable(connection)) return null;
   switch (connection.state) {
     case 'login_required':
     case 'client_invalid':
@@ -70,7 +70,8 @@ export function aheadAt(connection: Connection, jitter: number): number | null {
 function dueWhenHealthy(connection: Connection, jitter: number, now: number): number {
   const { accessExpiresAt, receivedAt, lastUsedAt } = connection;
   if (isFromFuture(connection, now)) return now;
-  const keepAlive = receivedAt + KEEP_ALIVE_MS;
+  // What a machine can ask for at any time need not be kept alive.
+  const keepAlive = connection.isMinted ? Number.POSITIVE_INFINITY : receivedAt + KEEP_ALIVE_MS;
   const ahead = aheadAt(connection, jitter);
   if (ahead === null || accessExpiresAt === null) return keepAlive;
   const inUseMs = Math.max(IN_USE_MS, 2 * (accessExpiresAt - receivedAt));

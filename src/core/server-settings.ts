@@ -3,6 +3,7 @@
  * until another login says otherwise.
  */
 import { BrokerError, quote } from '../errors.ts';
+import type { Grant } from './grant.ts';
 import type { RecoveryPolicy } from './recovery.ts';
 
 export interface ServerSettings {
@@ -28,6 +29,8 @@ export interface ServerSettings {
   authorizationParameters: Readonly<Record<string, string>>;
   /** Where URLs learned from this server may lead: a public one never into the private network. Default `public`. */
   network: Network;
+  /** How a machine gets its tokens. Default null: a person signs in. */
+  grant: Grant | null;
 }
 
 /** `private`: anywhere but to metadata services of clouds. `public`: to public addresses only. */
@@ -48,6 +51,7 @@ export const DEFAULT_SETTINGS: ServerSettings = {
   scopes: [],
   authorizationParameters: {},
   network: 'public',
+  grant: null,
 };
 
 /** Parameters of the authorization request that are ours to set. */

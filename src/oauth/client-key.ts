@@ -1,7 +1,13 @@
 /** The private key of a client that authenticates by signing (RFC 7523). */
-import { createPrivateKey, type KeyObject, type webcrypto } from 'node:crypto';
+import { createPrivateKey, createPublicKey, type KeyObject, type webcrypto } from 'node:crypto';
 import { BrokerError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
+
+/** The public half as a JWK, to be published: in a client metadata document, or entered at the vendor. */
+export function publicJwk({ key, kid }: ClientKey): Record<string, unknown> {
+  const jwk = createPublicKey(key as never).export({ format: 'jwk' }) as Record<string, unknown>;
+  return { ...jwk, use: 'sig', ...(kid === undefined ? {} : { kid }) };
+}
 
 export interface ClientKey {
   key: KeyObject;

@@ -76,8 +76,6 @@ function portInUse(port: number, error: unknown): BrokerError {
       ? 'ports below 1024 belong to the system: choose another with --callback-port'
       : 'another login may be waiting there: finish or stop it\n' +
         'or choose another port with --callback-port (the broker then registers anew)';
-  return new BrokerError('port_in_use', `the callback port ${port} cannot be used (${code})`, {
-    hint,
-    cause: error,
-  });
+  const which = port === 0 ? 'no callback port can' : `the callback port ${port} cannot`;
+  return new BrokerError('port_in_use', `${which} be used (${code})`, { hint, cause: error });
 }

@@ -10,6 +10,7 @@ import type { AuthMethod } from '../core/auth-methods.ts';
 import { BrokerError } from '../errors.ts';
 import { Secret } from '../secret.ts';
 import { chooseAuthMethod } from './client-auth.ts';
+import { DEVICE_GRANT } from './device.ts';
 import { describeRefusal, networkError, parseObject } from './failure.ts';
 import { type Fetch, isLoopback } from './http.ts';
 import type { ServerMetadata } from './server-discovery.ts';
@@ -44,8 +45,6 @@ export interface RegistrationWishes {
   /** Makes this registration differ from earlier ones: some servers answer the same request with an old client. */
   isAnother?: boolean;
 }
-
-export const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
 /**
  * Registers this broker as a native client with one redirect URI, or says why the server does not.

@@ -29,6 +29,7 @@ interface ConnectionRow {
   received_at: number;
   access_expires_at: number | null;
   has_refresh_token: number;
+  is_minted: number;
   secrets: string;
   spare: string | null;
   spare_generation: number | null;
@@ -129,17 +130,20 @@ export function* listConnections(): Steps<StoredConnection[]> {
 
 /** A first login: inserts the connection in state `ok`. */
 export function* insertConnection(
-  connection: Pick<Connection, 'id' | 'name' | 'server' | 'account' | 'clientRowId' | 'createdAt'>,
+  connection: Pick<
+    Connection,
+    'id' | 'name' | 'server' | 'account' | 'clientRowId' | 'isMinted' | 'createdAt'
+  >,
   { generation, sealed, tokens }: SealedTokenSet,
 ): Steps<void> {
-  const { id, name, server, account, clientRowId, createdAt } = connection;
+  const { id, name, server, account, clientRowId, isMinted, createdAt } = connection;
   yield* query(
     `INSERT INTO connections (id, name, server, account, client_row_id, state, since, failures, generation, scope,
-       account_identity, received_at, access_expires_at, has_refresh_token, secrets, created_at)
-     VALUES (?, ?, ?, ?, ?, 'ok', ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       account_identity, received_at, access_expires_at, has_refresh_token, secrets, created_at, is_minted)
+     VALUES (?, ?, ?, ?, ?, 'ok', ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ...[id, name, server, account, clientRowId, tokens.receivedAt, generation],
     ...tokenColumns(tokens),
-    ...[sealed, createdAt],
+    ...[sealed, createdAt, isMinted ? 1 : 0],
   );
 }
 
@@ -242,6 +246,7 @@ function toConnection(row: ConnectionRow): StoredConnection {
     receivedAt: row.received_at,
     accessExpiresAt: row.access_expires_at,
     hasRefreshToken: row.has_refresh_token === 1,
+    isMinted: row.is_minted === 1,
     createdAt: row.created_at,
     lastUsedAt: row.last_used_at,
     sealed: row.secrets,

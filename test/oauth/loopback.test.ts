@@ -12,7 +12,7 @@ let listener: LoopbackListener;
 const sockets: Socket[] = [];
 
 beforeEach(async () => {
-  listener = await listenForCallback(0);
+  listener = await listenForCallback({ port: 0 });
 });
 
 afterEach(async () => {
@@ -112,7 +112,7 @@ describe('the loopback listener (RFC 8252 §7.3)', () => {
 describe('a callback port', () => {
   it('that is taken is refused with what to do', async () => {
     const port = Number(new URL(listener.redirectUri).port);
-    await expect(listenForCallback(port)).rejects.toMatchObject({
+    await expect(listenForCallback({ port })).rejects.toMatchObject({
       code: 'port_in_use',
       message: expect.stringContaining(String(port)),
       hint: expect.stringContaining('--callback-port'),
@@ -122,7 +122,7 @@ describe('a callback port', () => {
   it('is free again once the listener is closed', async () => {
     const { redirectUri } = listener;
     await listener.close();
-    listener = await listenForCallback(Number(new URL(redirectUri).port));
+    listener = await listenForCallback({ port: Number(new URL(redirectUri).port) });
     expect(listener.redirectUri).toBe(redirectUri);
   });
 });
@@ -133,7 +133,7 @@ describe('closing the listener', PROMPTLY, () => {
     const hungUp = once(socket, 'close');
     await listener.close();
     await hungUp;
-    listener = await listenForCallback(0);
+    listener = await listenForCallback({ port: 0 });
   });
 
   it('does not wait for a browser nobody answered', async () => {
@@ -142,7 +142,7 @@ describe('closing the listener', PROMPTLY, () => {
     await arriving;
     await listener.close();
     expect(await page).toBe('hung up');
-    listener = await listenForCallback(0);
+    listener = await listenForCallback({ port: 0 });
   });
 
   it('finishes a page that is being sent', async () => {
@@ -152,7 +152,7 @@ describe('closing the listener', PROMPTLY, () => {
     (await arriving).answer({ ...PAGE, text: 'x'.repeat(8_000_000) });
     await listener.close();
     expect((await page).length).toBeGreaterThan(8_000_000);
-    listener = await listenForCallback(0);
+    listener = await listenForCallback({ port: 0 });
   });
 
   it('does not wait for a browser that was closed before its page came', async () => {
@@ -165,7 +165,7 @@ describe('closing the listener', PROMPTLY, () => {
     await get('/');
     answer(PAGE);
     const closing = listener.close();
-    listener = await listenForCallback(0);
+    listener = await listenForCallback({ port: 0 });
     await closing;
   });
 });

@@ -6,7 +6,16 @@ import {
   type AuthorizationServerOptions,
   startAuthorizationServer,
 } from '../support/authorization-server.ts';
-import { authorizationUrl, discover, INSECURE, redeem, refresh, register, signIn } from './oauth-client.ts';
+import {
+  authorizationUrl,
+  discover,
+  INSECURE,
+  REDIRECT_URI,
+  redeem,
+  refresh,
+  register,
+  signIn,
+} from './oauth-client.ts';
 
 const RESOURCE = 'http://127.0.0.1:39998/mcp';
 
@@ -160,6 +169,62 @@ describe('the authorization server', () => {
     );
     const tokens = await oauth.processAuthorizationCodeResponse(metadata, client, response);
     expect(tokens.refresh_token).toBeDefined();
+  });
+});
+
+describe('the device flow (RFC 8628)', () => {
+  const client = { client_id: 'fake-client' };
+  const options = {
+    device: true,
+    clients: [{ ...client, token_endpoint_auth_method: 'none' as const, redirect_uris: [REDIRECT_URI] }],
+  };
+
+  const ask = async (metadata: oauth.AuthorizationServer) => {
+    const parameters = { scope: 'openid offline_access' };
+    const asked = oauth.deviceAuthorizationRequest(metadata, client, oauth.None(), parameters, INSECURE);
+    return oauth.processDeviceAuthorizationResponse(metadata, client, await asked);
+  };
+
+  const redeemCode = async (metadata: oauth.AuthorizationServer, deviceCode: string) => {
+    const asked = oauth.deviceCodeGrantRequest(metadata, client, oauth.None(), deviceCode, INSECURE);
+    return oauth.processDeviceCodeResponse(metadata, client, await asked);
+  };
+
+  it('gives tokens to the account that typed the code', async () => {
+    const server = await start(options);
+    const metadata = await discover(server.issuer);
+    const { device_code, user_code } = await ask(metadata);
+    await expect(redeemCode(metadata, device_code)).rejects.toMatchObject({ error: 'authorization_pending' });
+    await server.approveDevice(user_code, { account: 'bob' });
+    const { id_token, refresh_token } = await redeemCode(metadata, device_code);
+    expect(decodeJwt(id_token as string).sub).toBe('bob');
+    expect(refresh_token).toBeDefined();
+  });
+
+  it('says no when the person does, and when the code has expired', async () => {
+    const server = await start(options);
+    const metadata = await discover(server.issuer);
+    const denied = await ask(metadata);
+    await server.approveDevice(denied.verification_uri_complete as string, { deny: true });
+    await expect(redeemCode(metadata, denied.device_code)).rejects.toMatchObject({ error: 'access_denied' });
+    const late = await ask(metadata);
+    await server.expireDevice(late.user_code);
+    await expect(redeemCode(metadata, late.device_code)).rejects.toMatchObject({ error: 'expired_token' });
+  });
+
+  it('reports a code that nobody knows, and one that was used', async () => {
+    const server = await start(options);
+    await expect(server.approveDevice('BCDF-GHJK')).rejects.toThrow('the code was not found');
+    await expect(server.expireDevice('BCDF-GHJK')).rejects.toThrow('BCDF-GHJK');
+    const { user_code } = await ask(await discover(server.issuer));
+    await server.approveDevice(user_code);
+    await expect(server.approveDevice(user_code)).rejects.toThrow('already been used');
+  });
+
+  it('is not there unless told so', async () => {
+    const server = await start();
+    expect(await discover(server.issuer)).not.toHaveProperty('device_authorization_endpoint');
+    await expect(server.approveDevice('BCDF-GHJK')).rejects.toThrow('404');
   });
 });
 

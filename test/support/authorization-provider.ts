@@ -1,5 +1,6 @@
 import { type CryptoKey, exportJWK, generateKeyPair } from 'jose';
 import type { ClientMetadata, Configuration, default as OidcProvider } from 'oidc-provider';
+import { devicePages } from './consent-page.ts';
 import type { MemoryStore } from './memory-adapter.ts';
 import { errors, Provider } from './provider-library.ts';
 import { parseJson, type ReadRequest } from './recorded-request.ts';
@@ -23,7 +24,12 @@ export interface ProviderOptions {
   openRegistration?: boolean;
   /** RFC 9207: `iss` in authorization answers, and its announcement in the metadata. Default true. */
   advertiseIss?: boolean;
-  /** Clients known from the start. `grant_types` defaults to authorization code and refresh token. */
+  /** Offers the device flow (RFC 8628), to clients registered for its grant. Default false. */
+  device?: boolean;
+  /**
+   * Clients known from the start. `grant_types` defaults to authorization code and refresh token, and to the device
+   * code where that is offered.
+   */
   clients?: ClientMetadata[];
   /** Changes the published metadata: gets the real document, returns the one to serve. */
   metadata?: (document: Record<string, unknown>) => Record<string, unknown>;
@@ -32,8 +38,11 @@ export interface ProviderOptions {
 /** Each resource (RFC 8707) that tokens may be asked for, with the scope it knows. */
 export type Resources = Map<string, { scope: string }>;
 
+export const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+
 const TWO_WEEKS_SECONDS = 14 * 24 * 3600;
 const AN_HOUR_SECONDS = 3600;
+const TEN_MINUTES_SECONDS = 600;
 const A_MINUTE_SECONDS = 60;
 
 /** One key for all servers of this process: making an RSA key is the only slow step of a start. */
@@ -91,7 +100,7 @@ export async function createProvider(
 
 /**
  * Makes the provider as forgiving as most servers are, where it is stricter than the standards ask for:
- * an authorization request without `scope` gets the whole scope of its resource (RFC 6749 §3.3), and a
+ * a request to sign in without `scope` gets the whole scope of its resource (RFC 6749 §3.3), and a
  * registration may name a `scope` that only a resource knows (RFC 7591 §3.2.1 lets a server drop it).
  */
 export function forgive(read: ReadRequest, resources: Resources): ReadRequest {
@@ -102,17 +111,32 @@ export function forgive(read: ReadRequest, resources: Resources): ReadRequest {
     const { scope: _, ...rest } = metadata;
     return { ...read, body: Buffer.from(JSON.stringify(rest)) };
   }
+  if (url.pathname === '/device/auth') {
+    const form = new URLSearchParams(read.body.toString());
+    const known = resources.get(form.get('resource') ?? '');
+    if (form.has('scope') || !known) return read;
+    form.set('scope', known.scope);
+    return { ...read, body: Buffer.from(form.toString()) };
+  }
   const known = resources.get(url.searchParams.get('resource') ?? '');
   if (url.pathname !== '/auth' || url.searchParams.has('scope') || !known) return read;
   url.searchParams.set('scope', known.scope);
   return { ...read, url: `${url.pathname}${url.search}` };
 }
 
+/** Moves the end of a device code into the past. */
+export async function expireDeviceCode(provider: OidcProvider, userCode: string): Promise<void> {
+  const code = await provider.DeviceCode.findByUserCode(userCode.replace(/\W/g, ''));
+  if (!code) throw new Error(`no device waits for ${userCode}`);
+  code.exp = Math.floor(Date.now() / 1000) - 1;
+  await code.save();
+}
+
 /** Lifetimes and helpers are all given, because the provider prints a notice for each default it falls back to. */
 function fixedConfiguration(options: ProviderOptions): Configuration {
   return {
     clients: (options.clients ?? []).map((client) => ({
-      grant_types: ['authorization_code', 'refresh_token'],
+      grant_types: ['authorization_code', 'refresh_token', ...(options.device ? [DEVICE_GRANT] : [])],
       ...client,
     })),
     claims: { openid: ['sub'], email: ['email', 'email_verified'] },
@@ -136,6 +160,7 @@ function fixedConfiguration(options: ProviderOptions): Configuration {
     ttl: {
       AccessToken: options.accessTokenSeconds ?? AN_HOUR_SECONDS,
       AuthorizationCode: A_MINUTE_SECONDS,
+      DeviceCode: TEN_MINUTES_SECONDS,
       IdToken: AN_HOUR_SECONDS,
       Interaction: AN_HOUR_SECONDS,
       Grant: TWO_WEEKS_SECONDS,
@@ -148,6 +173,7 @@ function fixedConfiguration(options: ProviderOptions): Configuration {
 function fixedFeatures(options: ProviderOptions): NonNullable<Configuration['features']> {
   return {
     devInteractions: { enabled: false },
+    deviceFlow: { enabled: options.device === true, ...devicePages },
     registration: { enabled: true, initialAccessToken: options.openRegistration === false },
     registrationManagement: { enabled: true },
     revocation: {

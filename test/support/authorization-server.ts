@@ -1,8 +1,14 @@
 import type { EventEmitter } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type OidcProvider from 'oidc-provider';
-import { type ApproveOptions, approveAt } from './approve.ts';
-import { createProvider, forgive, type ProviderOptions, type Resources } from './authorization-provider.ts';
+import { type ApproveOptions, approveAt, approveDeviceAt } from './approve.ts';
+import {
+  createProvider,
+  expireDeviceCode,
+  forgive,
+  type ProviderOptions,
+  type Resources,
+} from './authorization-provider.ts';
 import { INTERACTION_PATH, serveConsentPage } from './consent-page.ts';
 import { answerUnderFault, type FaultRule, holdBackAnswer, sendFault } from './fault.ts';
 import { closeServer, listenOnLoopback, setListening } from './loopback.ts';
@@ -37,6 +43,13 @@ export interface AuthorizationServer {
    * Throws when the server shows an error page instead.
    */
   approve(authorizationUrl: string, options?: ApproveOptions): Promise<string>;
+  /**
+   * Types a user code, or opens `verification_uri_complete`, and goes through all pages of the device flow like a
+   * person with a fresh browser. Throws when the server shows an error page instead.
+   */
+  approveDevice(userCode: string, options?: ApproveOptions): Promise<void>;
+  /** Lets a user code, and the device code that belongs to it, expire now. */
+  expireDevice(userCode: string): Promise<void>;
   /** Number of refreshes the server granted, those included whose answer a fault destroyed. */
   refreshes(): number;
   /** What the server itself says about an access token. */
@@ -137,6 +150,8 @@ export async function startAuthorizationServer(
     requests,
     allowResource: (resource, scope) => void resources.set(resource, { scope }),
     approve: (authorizationUrl, approveOptions) => approveAt(issuer, authorizationUrl, approveOptions),
+    approveDevice: (userCode, approveOptions) => approveDeviceAt(issuer, userCode, approveOptions),
+    expireDevice: (userCode) => expireDeviceCode(provider, userCode),
     refreshes: () =>
       requests.filter(({ grantType, status }) => grantType === 'refresh_token' && status === 200).length,
     tokenIsActive: (token) => tokenStatus(provider, token),

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type OidcProvider from 'oidc-provider';
+import type { KoaContextWithOIDC, default as OidcProvider } from 'oidc-provider';
 import { errors } from './provider-library.ts';
 import type { RecordedRequest } from './recorded-request.ts';
 
@@ -43,6 +43,41 @@ export async function serveConsentPage(
   const accountId = recorded.form.account || DEFAULT_ACCOUNT;
   const grantId = await grantEverything(provider, accountId, params);
   await provider.interactionFinished(request, response, { login: { accountId }, consent: { grantId } });
+}
+
+/**
+ * The pages of the device flow (RFC 8628 §3.3): a text field `user_code`; the code to compare, with `confirm`; and
+ * how it ended. Between the last two comes the consent page.
+ */
+export const devicePages = {
+  userCodeInputSource(ctx: KoaContextWithOIDC, form: string, _out?: unknown, error?: Error): void {
+    const isDenied = error?.name === 'AbortedError';
+    ctx.body = isDenied
+      ? devicePage(DEVICE_ENDED, 'Denied')
+      : devicePage(error?.message ?? 'Your code', form);
+  },
+  userCodeConfirmSource(
+    ctx: KoaContextWithOIDC,
+    form: string,
+    _client: unknown,
+    _info: unknown,
+    code: string,
+  ): void {
+    ctx.body = devicePage(`Is it ${code}?`, form);
+  },
+  successSource(ctx: KoaContextWithOIDC): void {
+    ctx.body = devicePage(DEVICE_ENDED, 'Approved');
+  },
+};
+
+/** Title of the page that ends a device sign-in, approved or denied. */
+export const DEVICE_ENDED = 'Go back to your device';
+
+function devicePage(title: string, content: string): string {
+  return `<!doctype html>
+<title>${title}</title>
+${content}
+`;
 }
 
 async function grantEverything(

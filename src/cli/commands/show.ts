@@ -42,7 +42,10 @@ function lines(view: ConnectionView): [string, string | undefined][] {
     ['what to do', view.next_step],
     ['scope', told(view.scope)],
     ['token ends', when(view.expires_at) ?? 'unknown'],
-    ['refresh token', view.refresh_token ? 'yes' : 'no: the login ends with its access token'],
+    [
+      'refresh token',
+      view.refresh_token ? 'yes' : view.grant ? 'not needed' : 'no: the login ends with its access token',
+    ],
     ['refresh from', when(view.refresh_after)],
     ['last refreshed', when(view.last_refreshed_at)],
     ['last used', when(view.last_used_at) ?? 'never'],
@@ -63,6 +66,7 @@ function lines(view: ConnectionView): [string, string | undefined][] {
     ['asked scope', told(view.requested_scope)],
     ['asked also', told(view.authorization_parameters)],
     ['network', view.network && 'private: its URLs may lead into the local network'],
+    ['tokens by', told(view.grant)],
     ['dead token', view.dead_token_errors && `said as ${told(view.dead_token_errors)}`],
     ['created', view.created_at],
   ];
