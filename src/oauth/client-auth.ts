@@ -31,7 +31,7 @@ export function clientAuth(client: ClientCredentials, basicEncoding: BasicEncodi
     case 'client_secret_post':
       return oauth.ClientSecretPost(secretOf(client));
     case 'client_secret_basic':
-      return basicEncoding === 'raw' ? rawBasic(secretOf(client)) : oauth.ClientSecretBasic(secretOf(client));
+      return basic(secretOf(client), basicEncoding === 'raw' ? (text) => text : formEncode);
     default:
       throw new BrokerError(
         'config_error',
@@ -64,11 +64,20 @@ function privateKeyJwt({ clientId, clientKey }: ClientCredentials): ClientAuth {
   };
 }
 
-/** A few servers do not decode what RFC 6749 §2.3.1 has encoded. */
-function rawBasic(secret: string): ClientAuth {
+/** HTTP Basic (RFC 6749 §2.3.1). A few servers do not decode: for them nothing is encoded. */
+function basic(secret: string, encode: (text: string) => string): ClientAuth {
   return (_server, client, _body, headers) => {
-    headers.set('authorization', `Basic ${Buffer.from(`${client.client_id}:${secret}`).toString('base64')}`);
+    const credentials = `${encode(client.client_id)}:${encode(secret)}`;
+    headers.set('authorization', `Basic ${Buffer.from(credentials).toString('base64')}`);
   };
+}
+
+/**
+ * As forms are encoded: `-`, `.`, `_` and `*` stay as they are. The library encodes these too, and servers that do
+ * not decode would take `a%2Db` for another client than `a-b`.
+ */
+function formEncode(text: string): string {
+  return new URLSearchParams([['', text]]).toString().slice(1);
 }
 
 /** What this client has to show. */

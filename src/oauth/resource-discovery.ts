@@ -4,7 +4,7 @@
  * The order is the specification's: the URL in the challenge, then the well-known path with the resource's own
  * path behind it, then the well-known path at the root.
  */
-import { type BearerChallenge, readBearerChallenge } from '../core/challenge.ts';
+import { type BearerChallenge, parseChallenges, readBearerChallenge } from '../core/challenge.ts';
 import type { Network } from '../core/server-settings.ts';
 import { BrokerError, quote } from '../errors.ts';
 import { kindOf } from './addresses.ts';
@@ -35,14 +35,44 @@ const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 /** Offered when asking without a token; a server that knows only older revisions says so itself. */
 const PROTOCOL_VERSION = '2025-11-25';
 
+/** What a client begins with; and what some servers protect alone, letting strangers begin. */
+const FIRST_WORDS = [
+  {
+    method: 'initialize',
+    params: {
+      protocolVersion: PROTOCOL_VERSION,
+      capabilities: {},
+      clientInfo: { name: 'mcp-token-broker', version: '1' },
+    },
+  },
+  { method: 'tools/list', params: {} },
+] as const;
+
 /**
- * Asks for entry without a token, to be told how to get one.
+ * Asks for entry without a token, to be told how to get one. A server that lets strangers begin is asked for its tools
+ * too: its challenge may come only then, and hold the scope to ask for.
  *
- * Throws `upstream_unavailable` (network, 5xx), `discovery_failed` (the server has moved).
+ * Throws `upstream_unavailable` (network, 5xx), `discovery_failed` (the server has moved), `config_error` (it takes
+ * only tokens bound to a key).
  *
  * @see RFC 9728 §5
  */
 export async function askForEntry(url: string, fetchFor: FetchFor): Promise<Entrance> {
+  const [hello, list] = FIRST_WORDS;
+  const first = await ask(url, hello, fetchFor);
+  if (first.status === 401 || !first.speaksMcp) return first;
+  const second = await ask(url, list, fetchFor).catch((error: unknown) => {
+    if (error instanceof BrokerError && error.code === 'upstream_unavailable') return first;
+    throw error;
+  });
+  return second.status === 401 ? second : first;
+}
+
+async function ask(
+  url: string,
+  message: (typeof FIRST_WORDS)[number],
+  fetchFor: FetchFor,
+): Promise<Entrance> {
   let address: string | undefined;
   // The person typed this host: it may be anywhere.
   const response = await fetchFor('private')(url, {
@@ -52,16 +82,7 @@ export async function askForEntry(url: string, fetchFor: FetchFor): Promise<Entr
       address = remote;
     },
     headers: { accept: 'application/json, text/event-stream', 'content-type': 'application/json' },
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'initialize',
-      params: {
-        protocolVersion: PROTOCOL_VERSION,
-        capabilities: {},
-        clientInfo: { name: 'mcp-token-broker', version: '1' },
-      },
-    }),
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, ...message }),
   }).catch((error: unknown) => {
     throw networkError(error, url);
   });
@@ -72,11 +93,14 @@ export async function askForEntry(url: string, fetchFor: FetchFor): Promise<Entr
     });
   }
   if (status >= 300 && status < 400) throw moved(url, headers.get('location'));
+  const wwwAuthenticate = headers.get('www-authenticate') ?? '';
+  const schemes = parseChallenges(wwwAuthenticate).map(({ scheme }) => scheme);
+  if (status === 401 && schemes.includes('dpop') && !schemes.includes('bearer')) throw dpopRequired(url);
   return {
     status,
     // A web site answers with a page, whatever it is asked.
     speaksMcp: /^(application\/json|text\/event-stream)\b/.test(headers.get('content-type') ?? ''),
-    challenge: readBearerChallenge(headers.get('www-authenticate') ?? ''),
+    challenge: readBearerChallenge(wwwAuthenticate),
     network: networkOf(url, address),
   };
 }
