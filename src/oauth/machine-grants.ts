@@ -4,7 +4,7 @@ import type { Secret } from '../secret.ts';
 import { type BasicEncoding, type ClientCredentials, clientAuth } from './client-auth.ts';
 import type { Fetch } from './http.ts';
 import type { ServerMetadata } from './server-discovery.ts';
-import { observe, requestOptions, type TokenAnswer } from './token-request.ts';
+import { given, observe, requestOptions, type TokenAnswer } from './token-request.ts';
 
 export interface MachineRequest {
   metadata: ServerMetadata;
@@ -67,8 +67,9 @@ function ask(
       { client_id: client.clientId === '' ? 'unnamed' : client.clientId },
       auth,
       grantType,
-      parameters,
-      requestOptions(metadata.token_endpoint, fetch, { resource, scope }),
+      // Of these requests the library takes no additional parameters: all go here.
+      { ...parameters, ...given({ resource, scope }) },
+      requestOptions(metadata.token_endpoint, fetch, {}),
     ),
     now,
   );

@@ -21,10 +21,14 @@ export function requestOptions(
   return {
     [oauth.customFetch]: fetch as typeof globalThis.fetch,
     [oauth.allowInsecureRequests]: isLoopback(tokenEndpoint),
-    additionalParameters: Object.fromEntries(
-      Object.entries(parameters).filter((each): each is [string, string] => each[1] !== undefined),
-    ),
+    additionalParameters: given(parameters),
   };
+}
+
+/** The parameters that have a value. */
+export function given(parameters: Record<string, string | undefined>): Record<string, string> {
+  const isGiven = (each: [string, string | undefined]): each is [string, string] => each[1] !== undefined;
+  return Object.fromEntries(Object.entries(parameters).filter(isGiven));
 }
 
 /** Runs the request and says what came back. Never throws for what a server or network may do. */

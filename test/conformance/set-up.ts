@@ -58,9 +58,9 @@ export async function setUp(
       return add({ clientId: client_id, grant: { kind: 'jwt_bearer', assertionFile } });
     }
     case 'auth/enterprise-managed-authorization': {
-      const { issuer, tokenEndpoint, clientId, idToken } = Enterprise.parse(context);
+      const { issuer, clientId, idToken } = Enterprise.parse(context);
       const subjectTokenFile = await file(idToken);
-      const identityProvider = { issuer, tokenEndpoint, clientId };
+      const identityProvider = { issuer, clientId };
       return add({ ...readSecret(context), grant: { kind: 'id_jag', subjectTokenFile, identityProvider } });
     }
     default:
@@ -76,13 +76,11 @@ const Workload = z.object({ client_id: z.string(), valid_jwt: z.string() });
 const Enterprise = z
   .object({
     idp_issuer: z.string(),
-    idp_token_endpoint: z.string(),
     idp_client_id: z.string(),
     idp_id_token: z.string(),
   })
   .transform((idp) => ({
     issuer: idp.idp_issuer,
-    tokenEndpoint: idp.idp_token_endpoint,
     clientId: idp.idp_client_id,
     idToken: idp.idp_id_token,
   }));
