@@ -125,7 +125,7 @@ export function timedOut(timeoutMs: number): BrokerError {
   return new BrokerError('login_timeout', `nobody came back within ${Math.round(timeoutMs / 1000)} s`, {
     hint:
       'run the login again, with --timeout for more time\n' +
-      'if the server showed an error instead of asking for consent, our registration there may be gone',
+      'if the server showed an error instead of asking for consent, it may have forgotten us: add --reregister',
   });
 }
 

@@ -1,7 +1,9 @@
 /** Signing in on another device (RFC 8628): a short code is shown here and typed in wherever a browser is. */
 
+import { BrokerError } from '../errors.ts';
 import { beginDevice, type DeviceAuthorization, pollDevice } from '../oauth/device.ts';
 import { abortable } from '../oauth/http.ts';
+import type { TokenAnswer } from '../oauth/token-request.ts';
 import { reached } from '../steps.ts';
 import type { Context } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
@@ -9,6 +11,7 @@ import { interrupted, timedOut } from './login-answer.ts';
 import type { ConnectedEvent, LoginHooks } from './login-events.ts';
 import { keepLogin, type LoginPlan } from './login-finish.ts';
 import { readTokens } from './login-tokens.ts';
+import { errorOf } from './manner.ts';
 
 /** RFC 8628 §3.5: by this much slower, each time the server says so. */
 const SLOWER_MS = 5_000;
@@ -59,8 +62,23 @@ async function poll(
   const fetch = context.fetchFor(settings.network);
   const polled = await pollDevice({ ...requestOf(context, plan), authorization, fetch });
   if (polled.kind !== 'answer') return polled.kind;
+  refuseUndecided(polled.answer, metadata.issuer);
   reached('login.redeemed');
   return keepLogin(context, plan, readTokens(polled.answer, metadata, context.clock.now(), purpose.scope));
+}
+
+/** The two ways in which it ends without a token (RFC 8628 §3.5). */
+function refuseUndecided(answer: TokenAnswer, issuer: string): void {
+  switch (errorOf(answer)) {
+    case 'access_denied':
+      throw new BrokerError('login_denied', `the login was denied at ${issuer}`, {
+        hint: 'nothing was changed; run the login again and approve it',
+      });
+    case 'expired_token':
+      throw new BrokerError('login_timeout', 'nobody typed in the code before it ended', {
+        hint: 'run the login again for a new one',
+      });
+  }
 }
 
 function requestOf({ clock }: Context, { metadata, client, settings, purpose }: LoginPlan) {

@@ -114,13 +114,21 @@ export function connectedEvent(
 /** A login as somebody else must not take the place of this one. */
 function requireAccount({ accountIdentity }: TokenSet, { expectedAccount, connection }: LoginPurpose): void {
   if (expectedAccount === null || accountIdentity === expectedAccount) return;
-  const who = accountIdentity === undefined ? 'nobody it would name' : quote(accountIdentity);
-  throw new BrokerError('account_mismatch', `the server signed in ${who}, not ${quote(expectedAccount)}`, {
-    hint:
-      `${connection} was not changed; sign out at the server in your browser, then run the login again as the right account\n` +
-      'to take another account on purpose: --expect-account <account>',
-    connection,
-  });
+  const wanted = quote(expectedAccount);
+  throw new BrokerError(
+    'account_mismatch',
+    accountIdentity === undefined
+      ? `the server does not tell whose login this is, so nobody knows whether it is ${wanted}`
+      : `the server signed in ${quote(accountIdentity)}, not ${wanted}`,
+    {
+      hint:
+        accountIdentity === undefined
+          ? `${connection} was not changed; servers that speak OpenID tell it with --scope openid added`
+          : `${connection} was not changed; sign out at the server in your browser, then run the login again as the right account\n` +
+            'to take this account on purpose: --expect-account <account>',
+      connection,
+    },
+  );
 }
 
 /** A token set that is over before it begins. */
