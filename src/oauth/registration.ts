@@ -13,7 +13,7 @@ import { chooseAuthMethod } from './client-auth.ts';
 import { DEVICE_GRANT } from './device.ts';
 import { describeRefusal, networkError, parseObject } from './failure.ts';
 import { type Fetch, isLoopback } from './http.ts';
-import type { ServerMetadata } from './server-discovery.ts';
+import { PRESCRIBED, type ServerMetadata } from './server-discovery.ts';
 
 /** The last instant a `Date` can hold. */
 const MAX_DATE_MS = 8.64e15;
@@ -87,12 +87,23 @@ function grantsToAskFor(metadata: ServerMetadata): string[][] {
   return [...device, usual, ['authorization_code']];
 }
 
-/** The refusal as an error that says what to ask the vendor for: `registration_refused`. */
+/**
+ * The refusal as an error that says what to ask the vendor for: `registration_refused`; `discovery_failed` where there
+ * was nothing but a guess to go by.
+ */
 export function registrationRefused(
-  { issuer }: ServerMetadata,
+  { issuer, [PRESCRIBED]: isPrescribed }: ServerMetadata,
   redirectUri: string,
   refusal: RegistrationRefusal | undefined,
 ): BrokerError {
+  if (isPrescribed === true && refusal?.status === 404) {
+    return new BrokerError('discovery_failed', `${issuer} wants a login, but does not say how to sign in`, {
+      hint:
+        'check the URL: it must be the MCP endpoint itself\n' +
+        'it publishes no metadata, and what the first MCP revision prescribes is not there either\n' +
+        'if you know its authorization server, vouch for it with --issuer',
+    });
+  }
   return new BrokerError(
     'registration_refused',
     refusal === undefined

@@ -25,6 +25,9 @@ const ENDPOINTS = [
   'pushed_authorization_request_endpoint',
 ] as const;
 
+/** Marks metadata nobody published: endpoints as the first MCP revision prescribes them. */
+export const PRESCRIBED = 'mcp_prescribed_endpoints';
+
 /** What an operator vouches for. */
 export interface Vouched {
   /** The issuer the document must name. Default: the one it was looked up for. */
@@ -89,6 +92,7 @@ export async function discoverFirstRevision(
     token_endpoint: `${origin}/token`,
     registration_endpoint: `${origin}/register`,
     response_types_supported: ['code'],
+    [PRESCRIBED]: true,
     // That revision makes PKCE a duty of every server.
     code_challenge_methods_supported: ['S256'],
   };

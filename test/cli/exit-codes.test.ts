@@ -18,6 +18,7 @@ const EXPECTED: Record<number, ErrorCode[]> = {
     'registration_refused',
     'login_denied',
     'login_refused',
+    'account_mismatch',
     'callback_invalid',
   ],
   3: [

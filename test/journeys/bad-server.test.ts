@@ -98,7 +98,7 @@ describe('a login at an MCP server that', () => {
 
   it('wants a login, but does not say where, exits 2', async () => {
     const result = await loginWith({}, { challenge: 'bare', metadataAt: 'nowhere' });
-    expectFailure(result, 2, /does not say how to sign in \(it answered 401\)$/);
+    expectFailure(result, 2, /wants a login, but does not say how to sign in$/);
   });
 });
 
@@ -116,7 +116,7 @@ describe('a login at an authorization server that', () => {
   it('offers no PKCE exits 2', async () => {
     const metadata = ({ code_challenge_methods_supported: _, ...document }: Record<string, unknown>) =>
       document;
-    expectFailure(await loginWith({ metadata }), 2, /does not offer PKCE with S256$/);
+    expectFailure(await loginWith({ metadata }), 2, /does not announce PKCE with S256$/);
   });
 
   it('publishes a page instead of metadata exits 2', async () => {
