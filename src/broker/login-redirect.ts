@@ -95,14 +95,14 @@ async function tellOfOthers(
 
 /** The login that waits for this answer, here or begun before, and the answer once it is checked. */
 async function recognise(
-  { vault, clock }: Context,
+  { vault }: Context,
   { purpose }: LoginPlan,
   parameters: URLSearchParams,
 ): Promise<Omit<LoginAnswer, 'show'> | undefined> {
   const state = parameters.get('state');
   if (state === null) return undefined;
   const found = await vault.run(function* () {
-    const row = yield* findLogin(purpose.connection, state, clock.now());
+    const row = yield* findLogin(purpose.connection, state);
     const client = row && (yield* findClient(row.client_row_id));
     return row && client ? { row, client } : undefined;
   });

@@ -101,6 +101,20 @@ function* isUsable(spare: Spare | undefined): Steps<boolean> {
   return spare?.clientRowId ? (yield* findClient(spare.clientRowId)) !== undefined : spare !== undefined;
 }
 
+/** Records that the server refused how it was asked. It used nothing up, and the connection stays as it is. */
+export async function recordMisasked(
+  { vault, clock }: RefreshParts,
+  { stored, rotation, flight }: Presented,
+  code: string,
+): Promise<void> {
+  const { name: connection, generation } = stored;
+  await vault.transaction(function* () {
+    yield* closeRotation(rotation, code, clock.now());
+    const detail = { generation, attempt: rotation.attempt, state: 'asked in another manner' };
+    yield* vault.audit.append({ actor: flight.actor, action: 'refresh', connection, outcome: code, detail });
+  });
+}
+
 /** Why a login is over before anything is sent. */
 const ENDINGS = {
   no_refresh_token: 'the server gave no refresh token',

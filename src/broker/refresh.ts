@@ -17,13 +17,13 @@ import { findClient, openClient } from '../vault/clients.ts';
 import { findConnectionById, openTokenSet, type StoredConnection } from '../vault/connections.ts';
 import { holdsLease, type Lease, type TakenLease } from '../vault/leases.ts';
 import { isLiving } from '../vault/owner.ts';
-import { closeRotation, hasUnanswered, isOnRecord, openRotation } from '../vault/rotations.ts';
+import { hasUnanswered, isOnRecord, openRotation } from '../vault/rotations.ts';
 import { findServer } from '../vault/servers.ts';
 import type { Flight, Refresher, RefreshParts } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
 import { anotherManner, type Manner, rememberManner } from './manner.ts';
 import { mint } from './mint.ts';
-import { endLogin, recordRefusal } from './refresh-refusal.ts';
+import { endLogin, recordMisasked, recordRefusal } from './refresh-refusal.ts';
 import { keepAnswer } from './refresh-success.ts';
 import { gone, stateError } from './state-errors.ts';
 
@@ -180,8 +180,7 @@ async function refreshOnce(
   const isMisasked = verdict.verdict === 'client_invalid' || verdict.verdict === 'config_error';
   const other = isMisasked ? anotherManner(answer, manner, metadata, tokens.scope) : undefined;
   if (other) {
-    // It refused how it was asked and used nothing up.
-    await vault.transaction(() => closeRotation(rotation, verdict.code, clock.now()));
+    await recordMisasked(parts, presented, verdict.code);
     return refreshOnce(parts, flight, lease, other);
   }
   const outcome = await recordRefusal(parts, presented, verdict);

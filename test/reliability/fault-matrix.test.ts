@@ -51,11 +51,11 @@ async function askUnderFault({ fault }: FaultRow): Promise<CallAnswer> {
 }
 
 /** What the server made of the faulty request: it never came, was never seen, or was granted and spoilt. */
-function expectFaulted({ fault }: FaultRow): void {
+function expectFaulted({ fault, manners = 1 }: FaultRow): void {
   const { commits, act } = FAULTS[fault];
   const isOutOfReach = act.kind === 'closed' || act.kind === 'moved';
   const met = { faulted: fault, outcome: commits ? 'rotated' : 'unseen' };
-  expect(shown()).toMatchObject(isOutOfReach ? [] : [met]);
+  expect(shown()).toMatchObject(isOutOfReach ? [] : Array(manners).fill(met));
 }
 
 /** An agent gets a token without a warning, and the protected server takes it. */
@@ -134,7 +134,10 @@ describe.each(SERVERS)('a refresh at %s that meets', (_server, start) => {
       final: 'invalid_grant',
     };
     const outcome = row.verdict in words ? words[row.verdict] : stored().code;
-    expect(journal(world.vaultPath)).toMatchObject([{ generation: 1, attempt: 1, outcome }]);
+    const attempts = Array.from({ length: row.manners ?? 1 }, (_, index) => index + 1);
+    expect(journal(world.vaultPath)).toMatchObject(
+      attempts.map((attempt) => ({ generation: 1, attempt, outcome })),
+    );
     expectNextAttempt(row);
     await expectNothingLost();
 

@@ -41,6 +41,8 @@ export interface FaultRow {
   graceMs?: number;
   /** Codes by which this server says `invalid_grant`, as the operator told at the login. */
   deadTokenErrors?: string[];
+  /** How often one refresh asks: again in each manner the broker knows, after a refusal that used nothing up. Default 1. */
+  manners?: number;
   /** The next attempt comes so much later at the earliest and at the latest. Undefined: none is planned. */
   nextAttemptSeconds?: readonly [number, number];
   /** The fault stays for this long, and the ladder of attempts is climbed. Default: until before the next one. */
@@ -181,7 +183,12 @@ export const FAULT_ROWS: readonly FaultRow[] = [
   clientInvalid('invalid_client with 400', /^invalid_client$/),
   clientInvalid('invalid_client with 401', /^invalid_client$/),
   clientInvalid('dead token called unauthorized_client', /^unauthorized_client$/),
-  configError({ fault: 'dead token called invalid_request', code: /^invalid_request$/ }),
+  configError({
+    fault: 'dead token called invalid_request',
+    code: /^invalid_request$/,
+    manners: 3,
+    presentations: 4,
+  }),
   ...(['unauthorized_client', 'invalid_request', 'bad_refresh_token'] as const).map((error) =>
     final(`dead token called ${error}`, {
       name: `dead token called ${error}, at a server known for it`,
