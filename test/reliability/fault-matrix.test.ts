@@ -75,9 +75,9 @@ async function expectNothingLost(): Promise<void> {
   expectPolite();
 }
 
-/** Nothing is shown twice but after a fault, and then with a pause. */
 const MISASKED = 'dead token called invalid_request';
 
+/** Nothing is shown twice but after a fault, and then with a pause. */
 function expectPolite(): void {
   const seen = new Map<string, Presentation>();
   for (const each of shown()) {

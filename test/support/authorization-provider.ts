@@ -26,6 +26,10 @@ export interface ProviderOptions {
   advertiseIss?: boolean;
   /** Offers the device flow (RFC 8628), to clients registered for its grant. Default false. */
   device?: boolean;
+  /** Takes authorization requests only beforehand (RFC 9126). Default false. */
+  pushedOnly?: boolean;
+  /** Takes client metadata documents, read in this way. Default: it does not. */
+  readDocument?: (url: string) => Promise<Response>;
   /**
    * Clients known from the start. `grant_types` defaults to authorization code and refresh token, and to the device
    * code where that is offered.
@@ -148,6 +152,9 @@ function fixedConfiguration(options: ProviderOptions): Configuration {
       accountId,
       claims: () => ({ sub: accountId, email: `${accountId}@example.com`, email_verified: true }),
     }),
+    ...(options.readDocument
+      ? { fetch: (url) => options.readDocument?.(String(url)) as Promise<Response> }
+      : {}),
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     ...(options.alwaysIssueRefreshToken
       ? { issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token') }
@@ -173,6 +180,11 @@ function fixedConfiguration(options: ProviderOptions): Configuration {
 function fixedFeatures(options: ProviderOptions): NonNullable<Configuration['features']> {
   return {
     devInteractions: { enabled: false },
+    clientIdMetadataDocument: { enabled: options.readDocument !== undefined, ack: 'draft-02' },
+    pushedAuthorizationRequests: {
+      enabled: true,
+      requirePushedAuthorizationRequests: options.pushedOnly === true,
+    },
     deviceFlow: { enabled: options.device === true, ...devicePages },
     registration: { enabled: true, initialAccessToken: options.openRegistration === false },
     registrationManagement: { enabled: true },

@@ -34,12 +34,13 @@ export async function startSelfSignedServer(): Promise<SelfSignedServer> {
   };
 }
 
-async function makeCertificate(): Promise<{ key: string; cert: string }> {
+/** A certificate that is its own authority, and its key; both PEM. @param name as in `subjectAltName` */
+export async function makeCertificate(name = 'IP:127.0.0.1'): Promise<{ key: string; cert: string }> {
   const directory = await mkdtemp(join(tmpdir(), 'certificate-'));
   const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
   try {
     const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-    const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];
+    const subject = ['-subj', '/CN=test', '-addext', `subjectAltName=${name}`, '-days', '2'];
     await promisify(execFile)('openssl', [
       ...['req', '-x509', ...curve, ...subject],
       ...['-keyout', key, '-out', cert],
