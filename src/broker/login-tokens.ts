@@ -18,7 +18,8 @@ export function readTokens(
     });
   }
   const error = answer.body?.error;
-  const tokens = error === undefined ? readTokenSet(answer.body ?? {}, now) : undefined;
+  const isGranted = error === undefined && answer.status >= 200 && answer.status < 300;
+  const tokens = isGranted ? readTokenSet(answer.body ?? {}, now) : undefined;
   if (!tokens) {
     const reason = typeof error === 'string' ? quote(error) : `status ${answer.status} and no token`;
     const words =

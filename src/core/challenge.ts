@@ -1,6 +1,6 @@
 /**
  * Reads `WWW-Authenticate` (RFC 9110 §11.6.1): a list of challenges, each a scheme with parameters.
- * A bare token behind a scheme (`Negotiate abc==`) comes out as one more scheme, which nobody asks for.
+ * A bare token behind a scheme (`Negotiate abc==`) is passed over: no scheme we speak has one.
  *
  * Written as a tokenizer because real headers need it: several challenges in one header, commas inside quoted
  * strings, unquoted URLs, another scheme first.
@@ -16,8 +16,11 @@ export interface Challenge {
 const TOKEN = /[A-Za-z0-9!#$%&'*+.^_`|~-]+/y;
 /** Lenient: real servers leave URLs unquoted, which holds characters no token may hold. */
 const UNQUOTED_VALUE = /[^\s,"]+/y;
-const QUOTED_VALUE = /"((?:[^"\\]|\\.)*)"?/y;
+const QUOTED_VALUE = /"((?:[^"\\]|\\.)*)"?/sy;
+const EQUALS = /\s*=\s*(?!=)/y;
 const SEPARATORS = /[\s,]*/y;
+/** All that stands behind a scheme up to the comma or the end, where parameters would have their equals sign. */
+const TOKEN68 = /[ \t]+[A-Za-z0-9._~+/-]+=*[ \t]*(?=,|$)/y;
 
 /** All challenges of one header, or of several joined by commas. Never throws; what makes no sense is passed over. */
 export function parseChallenges(header: string): Challenge[] {
@@ -32,24 +35,25 @@ export function parseChallenges(header: string): Challenge[] {
     return match;
   }
 
+  function takeValue(): string {
+    const quoted = take(QUOTED_VALUE)?.[1];
+    return quoted?.replace(/\\(.)/gs, '$1') ?? take(UNQUOTED_VALUE)?.[0] ?? '';
+  }
+
   while (position < header.length) {
     take(SEPARATORS);
-    const word = take(TOKEN)?.[0];
+    const word = take(TOKEN)?.[0].toLowerCase();
     if (word === undefined) {
       position += 1;
-      continue;
-    }
-    const equals = take(/\s*=\s*(?!=)/y);
-    const current = challenges.at(-1);
-    if (equals && current) {
-      const quoted = take(QUOTED_VALUE);
-      const value = quoted
-        ? (quoted[1] as string).replace(/\\(.)/g, '$1')
-        : (take(UNQUOTED_VALUE)?.[0] ?? '');
-      const name = word.toLowerCase();
-      current.parameters.set(name, [...(current.parameters.get(name) ?? []), value]);
+    } else if (take(EQUALS)) {
+      const value = takeValue();
+      const parameters = challenges.at(-1)?.parameters;
+      const values = parameters?.get(word);
+      if (values) values.push(value);
+      else parameters?.set(word, [value]);
     } else {
-      challenges.push({ scheme: word.toLowerCase(), parameters: new Map() });
+      challenges.push({ scheme: word, parameters: new Map() });
+      take(TOKEN68);
     }
   }
   return challenges;

@@ -3,6 +3,7 @@
  * can grant them: so the answer to it is a login with these scopes, never a retry.
  */
 import { type BearerChallenge, readBearerChallenge } from './challenge.ts';
+import { isScopeToken } from './scope.ts';
 
 export interface StepUp {
   /** What to ask for: all that was granted, and what the server wants besides. */
@@ -10,9 +11,6 @@ export interface StepUp {
   /** The exact command. */
   nextStep: string;
 }
-
-/** RFC 6749 §3.3. Anything else is no scope, whatever a server calls it. */
-const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
 
 /** More than this many scopes is rubbish. */
 const MAX_SCOPES = 100;
@@ -31,9 +29,7 @@ export function stepUpFor(
   const challenge = readBearerChallenge(wwwAuthenticate ?? '');
   if (!challenge || !isAboutScope(status, challenge)) return undefined;
   const granted = connection.scope?.split(' ').filter(Boolean) ?? [];
-  const wanted = (challenge.scope?.split(/\s+/) ?? [])
-    .filter((each) => SCOPE_TOKEN.test(each))
-    .slice(0, MAX_SCOPES);
+  const wanted = (challenge.scope?.split(/\s+/) ?? []).filter(isScopeToken).slice(0, MAX_SCOPES);
   const scopes = [...new Set([...granted, ...wanted])];
   if (scopes.length === granted.length) return undefined;
   return { scopes, nextStep: `broker login ${connection.name} --scope ${shellQuoted(scopes.join(' '))}` };

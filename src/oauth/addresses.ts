@@ -8,13 +8,11 @@
  */
 import type { LookupAddress } from 'node:dns';
 import { BlockList, isIP, isIPv4, type LookupFunction } from 'node:net';
+import type { Network } from '../core/server-settings.ts';
 import { BrokerError, printable } from '../errors.ts';
 
 /** `forbidden`: the metadata service of a cloud, which hands out credentials to whoever asks. */
 export type AddressKind = 'public' | 'private' | 'forbidden';
-
-/** Where requests may lead. `public`: to public addresses only. `private`: to any that is not forbidden. */
-export type Network = 'public' | 'private';
 
 /** Metadata and credential services of clouds, and Azure's host agent. */
 const FORBIDDEN = [

@@ -7,6 +7,7 @@
  */
 import * as oauth from 'oauth4webapi';
 import * as client from 'openid-client';
+import { isScopeToken } from '../core/scope.ts';
 import type { ServerSettings } from '../core/server-settings.ts';
 import { BrokerError, quote } from '../errors.ts';
 import { Secret } from '../secret.ts';
@@ -118,8 +119,8 @@ export function chooseScope(
   scopesSupported: string[] | undefined,
   metadata: ServerMetadata,
 ): string | undefined {
-  const wanted =
-    chosen.length > 0 ? chosen : (challengeScope?.split(/\s+/).filter(Boolean) ?? scopesSupported ?? []);
+  const suggested = challengeScope?.split(/\s+/) ?? scopesSupported ?? [];
+  const wanted = chosen.length > 0 ? chosen : suggested.filter(isScopeToken);
   const offline = metadata.scopes_supported?.includes('offline_access') ? ['offline_access'] : [];
   const scope = [...new Set([...wanted, ...offline])].join(' ');
   return scope === '' ? undefined : scope;

@@ -8,8 +8,9 @@ import type { LookupFunction } from 'node:net';
 import { getCACertificates } from 'node:tls';
 import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent } from 'undici';
 import type { ProxySettings } from '../config.ts';
+import type { Network } from '../core/server-settings.ts';
 import { BrokerError, systemCode } from '../errors.ts';
-import { guardLookup, type Network } from './addresses.ts';
+import { guardLookup } from './addresses.ts';
 
 export interface ConnectOptions {
   /** A proxy looks names up itself: of what goes through it, only hosts written as IP addresses can be checked. */
@@ -27,24 +28,25 @@ export type OnConnected = (address: string) => void;
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Makes a dispatcher for one request, so that no two requests can share a connection; the caller destroys it. */
+/**
+ * Makes dispatchers, each for one request, so that no two requests can share a connection. Aborting `signal` closes the
+ * connection in whatever state it is: undici by itself goes on making one that nobody waits for any more, and would
+ * wait minutes for a proxy that says nothing.
+ */
 export function createDispatchers(
   options: ConnectOptions,
-): (onConnected: OnConnected | undefined) => Dispatcher {
+): (signal: AbortSignal, onConnected: OnConnected | undefined) => Dispatcher {
   const { proxy, caFile, network, lookup = systemLookup as LookupFunction } = options;
-  const tls = {
-    timeout: CONNECT_TIMEOUT_MS,
-    // HTTP/2 would put several requests on one connection.
-    allowH2: false,
-    maxCachedSessions: 0,
-    ...(caFile === undefined ? {} : { ca: [...getCACertificates('default'), readCertificates(caFile)] }),
-  };
-  const connectDirectly = buildConnector({ ...tls, lookup: guardLookup(network, lookup) });
+  const guarded = guardLookup(network, lookup);
+  const ca = caFile === undefined ? undefined : [...getCACertificates('default'), readCertificates(caFile)];
   const usesProxy = proxy.httpProxy !== undefined || proxy.httpsProxy !== undefined;
 
-  return (onConnected) => {
-    const connect: buildConnector.connector = (options, callback) =>
-      connectDirectly(options, (...result) => {
+  return (signal, onConnected) => {
+    // HTTP/2 would put several requests on one connection.
+    const tls = { timeout: CONNECT_TIMEOUT_MS, allowH2: false, signal, ...(ca ? { ca } : {}) };
+    const connectDirectly = buildConnector({ ...tls, lookup: guarded });
+    const connect: buildConnector.connector = (target, callback) =>
+      connectDirectly(target, (...result) => {
         const [, socket] = result;
         if (socket?.remoteAddress !== undefined) onConnected?.(socket.remoteAddress);
         callback(...result);
@@ -53,7 +55,7 @@ export function createDispatchers(
     if (!usesProxy) return new Agent({ pipelining: 0, connect });
     return new EnvHttpProxyAgent({
       pipelining: 0,
-      // For hosts that need no proxy: to the proxy itself the agent connects without it.
+      // For hosts that need no proxy; to the proxy itself the agent connects in its own way.
       connect,
       proxyTls: tls,
       requestTls: tls,

@@ -90,15 +90,40 @@ export function describeRefusal(status: number, text: string): string {
   return words === '' ? `${status}` : `${status} ${quote(words)}`;
 }
 
-/** A JSON object, with fields that are null taken as absent; undefined for anything else. */
+/** Deepest nesting of a JSON body. What providers send has three levels; much deeper ones break what walks them. */
+const MAX_DEPTH = 32;
+
+/**
+ * A JSON object, with fields that are null taken as absent; undefined for anything else, and for one nested more than
+ * 32 levels deep. Fields named like what every object has are left out at all levels: `__proto__` would change what
+ * the object is, and a `toString` of theirs would make `String(value)` throw.
+ */
 export function parseObject(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+    if (!isObject(value) || Array.isArray(value) || !makeHarmless(value)) return undefined;
     return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== null));
   } catch {
     return undefined;
   }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+/** Takes the fields out that could do harm. False when the object is nested too deep. Level by level, not recursive. */
+function makeHarmless(root: Record<string, unknown>): boolean {
+  let level = [root];
+  for (let depth = 0; depth < MAX_DEPTH && level.length > 0; depth += 1) {
+    for (const each of level) if (!Array.isArray(each)) dropInheritedNames(each);
+    level = level.flatMap((each) => Object.values(each).filter(isObject));
+  }
+  return level.length === 0;
+}
+
+function dropInheritedNames(object: Record<string, unknown>): void {
+  for (const name in object) if (name in Object.prototype) delete object[name];
 }
 
 /** Seconds asked for by `Retry-After` (RFC 9110 §10.2.3): a number or a date. Undefined: absent or rubbish. */

@@ -67,7 +67,6 @@ export function createFetch(options: ConnectOptions): Fetch {
     headers.set('user-agent', USER_AGENT);
     // A small packed answer could become a large one.
     headers.set('accept-encoding', 'identity');
-    const dispatcher = open(init.onConnected);
     // Not fetch: it hides the cause of failures, refuses some ports, and costs memory; we need none of its comfort.
     try {
       const answer = await request(url, {
@@ -75,11 +74,12 @@ export function createFetch(options: ConnectOptions): Fetch {
         headers: Object.fromEntries(headers),
         body: init.body instanceof URLSearchParams ? init.body.toString() : (init.body ?? null),
         signal,
-        dispatcher,
+        dispatcher: open(signal, init.onConnected),
       });
       return await readResponse(answer, init);
-    } finally {
-      void dispatcher.destroy();
+    } catch (error) {
+      // A connection that was given up while it was made fails in its own words.
+      throw signal.aborted ? signal.reason : error;
     }
   }
 

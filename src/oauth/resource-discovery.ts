@@ -6,7 +6,7 @@
  */
 import { type BearerChallenge, parseChallenges, readBearerChallenge } from '../core/challenge.ts';
 import type { Network } from '../core/server-settings.ts';
-import { BrokerError, quote } from '../errors.ts';
+import { BrokerError, printable, quote } from '../errors.ts';
 import { kindOf } from './addresses.ts';
 import { fetchDocument } from './documents.ts';
 import { networkError } from './failure.ts';
@@ -29,6 +29,9 @@ export interface ProtectedResource {
   authorizationServers: string[];
   scopesSupported: string[] | undefined;
 }
+
+/** One is usual; a few servers send a dead one first. */
+const MAX_METADATA_URLS = 5;
 
 const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 
@@ -141,7 +144,9 @@ export async function discoverResource(
   for (const candidate of metadataUrls(url, challenge)) {
     const { status, document } = await fetchDocument(candidate, fetch);
     const isMetadata = document !== undefined && readStrings(document.authorization_servers) !== undefined;
-    seen.push(`${candidate} (${status}${status === 200 && !isMetadata ? ', not this metadata' : ''})`);
+    seen.push(
+      `${printable(candidate)} (${status}${status === 200 && !isMetadata ? ', not this metadata' : ''})`,
+    );
     if (isMetadata) return readMetadata(document, candidate, url, pinned);
   }
   return undefined;
@@ -151,7 +156,8 @@ function metadataUrls(url: string, challenge: BearerChallenge | undefined): stri
   const { origin, pathname, search } = new URL(url);
   const fromChallenge = (challenge?.resourceMetadata ?? [])
     .flatMap((each) => URL.parse(each, url)?.href ?? [])
-    .filter(isSafeUrl);
+    .filter(isSafeUrl)
+    .slice(0, MAX_METADATA_URLS);
   const path = pathname === '/' ? '' : pathname;
   return [...new Set([...fromChallenge, `${origin}${WELL_KNOWN}${path}${search}`, `${origin}${WELL_KNOWN}`])];
 }
@@ -190,7 +196,8 @@ function dpopRequired(url: string): BrokerError {
 function covers(resource: string, url: string): boolean {
   const parent = URL.parse(resource);
   const child = new URL(url);
-  if (!parent || parent.origin !== child.origin || parent.hash !== '') return false;
+  if (!parent || !isSafeUrl(resource) || parent.origin !== child.origin || parent.hash !== '') return false;
+  if (parent.search !== '' && parent.search !== child.search) return false;
   const prefix = parent.pathname.endsWith('/') ? parent.pathname : `${parent.pathname}/`;
   return `${child.pathname}/`.startsWith(prefix);
 }

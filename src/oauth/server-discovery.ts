@@ -5,7 +5,7 @@
  * and collect the codes and refresh tokens meant for it.
  */
 import type { AuthorizationServer } from 'oauth4webapi';
-import { BrokerError, quote } from '../errors.ts';
+import { BrokerError, printable, quote } from '../errors.ts';
 import { fetchDocument } from './documents.ts';
 import { type Fetch, requireSafeUrl } from './http.ts';
 
@@ -24,6 +24,18 @@ const ENDPOINTS = [
   'device_authorization_endpoint',
   'pushed_authorization_request_endpoint',
 ] as const;
+
+/** What is no list here counts as absent. */
+const LISTS = new Set([
+  'scopes_supported',
+  'token_endpoint_auth_methods_supported',
+  'token_endpoint_auth_signing_alg_values_supported',
+  'code_challenge_methods_supported',
+]);
+
+function isListOfText(value: unknown): boolean {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string');
+}
 
 /** Marks metadata nobody published: endpoints as the first MCP revision prescribes them. */
 export const PRESCRIBED = 'mcp_prescribed_endpoints';
@@ -46,32 +58,22 @@ export interface Vouched {
 export async function discoverServer(
   issuer: string,
   fetch: Fetch,
-  { issuer: named = issuer, pkce = 'announced' }: Vouched = {},
+  vouched?: Vouched,
 ): Promise<ServerMetadata> {
-  requireSafeUrl(issuer);
-  const seen: string[] = [];
-  let silent: ServerMetadata | undefined;
-  for (const url of metadataUrls(issuer)) {
-    const { status, document } = await fetchDocument(url, fetch);
-    const isMetadata = typeof document?.issuer === 'string';
-    seen.push(`${url} (${status}${status === 200 && !isMetadata ? ', not this metadata' : ''})`);
-    if (!isMetadata) continue;
-    const metadata = checkMetadata(document, named, url);
-    if (pkce === 'assumed' || announcesPkce(metadata)) return metadata;
-    // Some servers say it in one of their documents only.
-    silent ??= metadata;
-  }
-  if (silent) throw pkceUnsupported(issuer);
-  throw new BrokerError('discovery_failed', `the authorization server ${issuer} publishes no metadata`, {
-    hint: `looked at\n${seen.map((each) => `  ${each}`).join('\n')}`,
-  });
+  const { metadata, seen } = await lookUp(issuer, fetch, vouched);
+  if (metadata) return metadata;
+  throw new BrokerError(
+    'discovery_failed',
+    `the authorization server ${printable(issuer)} publishes no metadata`,
+    { hint: `looked at\n${seen.map((each) => `  ${each}`).join('\n')}` },
+  );
 }
 
 /**
  * The metadata of a server of the first MCP revision, which guards itself: what it publishes at its root, else the
  * endpoints that revision prescribes.
  *
- * Throws what `discoverServer` throws, but for `discovery_failed`.
+ * Throws what `discoverServer` throws.
  *
  * @see MCP authorization specification 2025-03-26, §2.3.2 and §2.3.3
  */
@@ -81,21 +83,42 @@ export async function discoverFirstRevision(
   vouched?: Vouched,
 ): Promise<ServerMetadata> {
   const { origin } = new URL(url);
-  try {
-    return await discoverServer(origin, fetch, vouched);
-  } catch (error) {
-    if (!(error instanceof BrokerError && error.code === 'discovery_failed')) throw error;
+  const { metadata } = await lookUp(origin, fetch, vouched);
+  return (
+    metadata ?? {
+      issuer: origin,
+      authorization_endpoint: `${origin}/authorize`,
+      token_endpoint: `${origin}/token`,
+      registration_endpoint: `${origin}/register`,
+      response_types_supported: ['code'],
+      [PRESCRIBED]: true,
+      // That revision makes PKCE a duty of every server.
+      code_challenge_methods_supported: ['S256'],
+    }
+  );
+}
+
+/** The metadata where there is any, and a line for each place looked at. */
+async function lookUp(
+  issuer: string,
+  fetch: Fetch,
+  { issuer: named = issuer, pkce = 'announced' }: Vouched = {},
+): Promise<{ metadata: ServerMetadata | undefined; seen: string[] }> {
+  requireSafeUrl(issuer);
+  const seen: string[] = [];
+  let silent: ServerMetadata | undefined;
+  for (const url of metadataUrls(issuer)) {
+    const { status, document } = await fetchDocument(url, fetch);
+    const isMetadata = typeof document?.issuer === 'string';
+    seen.push(`${printable(url)} (${status}${status === 200 && !isMetadata ? ', not this metadata' : ''})`);
+    if (!isMetadata) continue;
+    const metadata = checkMetadata(document, named, url);
+    if (pkce === 'assumed' || announcesPkce(metadata)) return { metadata, seen };
+    // Some servers say it in one of their documents only.
+    silent ??= metadata;
   }
-  return {
-    issuer: origin,
-    authorization_endpoint: `${origin}/authorize`,
-    token_endpoint: `${origin}/token`,
-    registration_endpoint: `${origin}/register`,
-    response_types_supported: ['code'],
-    [PRESCRIBED]: true,
-    // That revision makes PKCE a duty of every server.
-    code_challenge_methods_supported: ['S256'],
-  };
+  if (silent) throw pkceUnsupported(issuer);
+  return { metadata: undefined, seen };
 }
 
 /** With a path in the issuer: three forms, well-known inserted first. Without: two. The root is not probed for a path issuer. */
@@ -122,14 +145,16 @@ function checkMetadata(document: Record<string, unknown>, issuer: string, url: s
     });
   }
   for (const name of ENDPOINTS) {
-    if (document[name] !== undefined) requireSafeUrl(String(document[name]));
+    const url = document[name];
+    if (url !== undefined) requireSafeUrl(typeof url === 'string' ? url : '');
   }
   if (typeof document.authorization_endpoint !== 'string' || typeof document.token_endpoint !== 'string') {
     throw new BrokerError('discovery_failed', `${url} names no authorization or token endpoint`, {
       hint: 'the server cannot be signed in to this way',
     });
   }
-  return document as unknown as ServerMetadata;
+  const isUsable = ([name, value]: [string, unknown]) => !LISTS.has(name) || isListOfText(value);
+  return Object.fromEntries(Object.entries(document).filter(isUsable)) as unknown as ServerMetadata;
 }
 
 function announcesPkce(metadata: ServerMetadata): boolean {
