@@ -12,7 +12,7 @@ import { actorOf, type Caller, type Context } from './context.ts';
 export interface CheckOptions {
   /** Spends one refresh per connection to prove that it works. Default false. */
   refresh?: boolean | undefined;
-  /** Ends nearer than this are warned of. Default 14 days. */
+  /** Ends nearer than this are warned of. Default 14 days; the end of a client secret from 30 days at least. */
   warnWithinMs?: number | undefined;
 }
 

@@ -37,6 +37,8 @@ export interface ReadyClient {
 
 export interface ClientCircumstances extends Pick<LoginHooks, 'notify' | 'signal'> {
   network: Network;
+  /** What is known about getting a client at this vendor. */
+  needsClient: string | undefined;
   /** The connection to be renewed, if there is one. */
   existing: Connection | undefined;
 }

@@ -135,7 +135,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
 }
 
 /** The way to providers, one for each network. */
-function networks({ proxy, caFile }: Settings): FetchFor {
+export function networks({ proxy, caFile }: Settings): FetchFor {
   const ways = {
     public: createFetch({ proxy, caFile, network: 'public' }),
     private: createFetch({ proxy, caFile, network: 'private' }),

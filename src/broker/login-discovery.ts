@@ -34,7 +34,7 @@ export interface Discovered {
  * @param knownIssuer issuer of the connection's present login, preferred among several
  */
 export async function discover(
-  context: Context,
+  context: Pick<Context, 'fetchFor' | 'metadata'>,
   url: string,
   settings: ServerSettings,
   knownIssuer: string | undefined,
@@ -63,7 +63,7 @@ interface Lookup {
 }
 
 function lookup(
-  { metadata }: Context,
+  { metadata }: Pick<Context, 'metadata'>,
   network: Network,
   { pinnedIssuer, pkce }: ServerSettings,
   signal: AbortSignal | undefined,

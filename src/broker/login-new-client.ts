@@ -91,12 +91,12 @@ async function register(
   context: Context,
   metadata: ServerMetadata,
   wishes: ClientWishes,
-  { fetch, isFirst }: Making,
+  { fetch, isFirst, needsClient }: Making,
   listener: LoopbackListener,
 ): Promise<ReadyClient> {
   const { registration_endpoint: endpoint } = metadata;
   const redirectUri = wishes.redirectUri ?? listener.redirectUri;
-  if (endpoint === undefined) throw registrationRefused(metadata, redirectUri, undefined);
+  if (endpoint === undefined) throw registrationRefused(metadata, redirectUri, undefined, needsClient);
   const server = { ...metadata, registration_endpoint: endpoint };
   const ask = (uri: string, isAnother: boolean) =>
     registerClient(server, { redirectUri: uri, authMethod: wishes.authMethod, isAnother }, fetch);
@@ -107,14 +107,14 @@ async function register(
   if ('clientId' in answer && isEnded(answer, context.clock.now())) answer = await ask(redirectUri, true);
   if ('clientId' in answer) return finish(answer, redirectUri, listener);
   if (answer.error !== 'invalid_redirect_uri' || wishes.redirectUri !== undefined) {
-    throw registrationRefused(metadata, redirectUri, answer);
+    throw registrationRefused(metadata, redirectUri, answer, needsClient);
   }
   await listener.close();
   const { port } = readRedirectUri(listener.redirectUri);
   const named = await listenForCallback({ host: 'localhost', port: port ?? 0 });
   try {
     const again = await ask(named.redirectUri, !isFirst);
-    if (!('clientId' in again)) throw registrationRefused(metadata, redirectUri, again);
+    if (!('clientId' in again)) throw registrationRefused(metadata, redirectUri, again, needsClient);
     return await finish(again, named.redirectUri, named);
   } catch (error) {
     await named.close();

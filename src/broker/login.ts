@@ -77,7 +77,10 @@ export async function login(
 
   const wishes = { ...request, usesDevice: request.device === true };
   const ready = await interruptible(
-    prepareClient(context, metadata, wishes, { network, existing: known.connection, ...hooks }),
+    prepareClient(context, metadata, wishes, {
+      ...{ network, existing: known.connection, ...hooks },
+      needsClient: target.preset?.needsClient,
+    }),
   );
   try {
     const { client } = ready;

@@ -8,6 +8,7 @@ import { addCommand } from './commands/add.ts';
 import { agentCommand } from './commands/agent.ts';
 import { checkCommand } from './commands/check.ts';
 import { clientMetadataCommand } from './commands/client-metadata.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { keyCommand } from './commands/key.ts';
 import { listCommand } from './commands/list.ts';
 import { loginCommand } from './commands/login.ts';
@@ -72,6 +73,7 @@ export function buildProgram(): Command {
     tokenCommand(),
     refreshCommand(),
     checkCommand(),
+    doctorCommand(),
     logoutCommand(),
     agentCommand(),
     keyCommand(),

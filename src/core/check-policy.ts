@@ -24,6 +24,42 @@ export function worstOf(codes: CheckCode[]): CheckCode {
   );
 }
 
+const DAY_MS = 24 * 60 * 60_000;
+const HOUR_MS = 60 * 60_000;
+
+/** Before a client secret ends, a person has to sign in again: words for each nearness, the nearest first. */
+const SECRET_LEVELS = [
+  { withinMs: 3 * DAY_MS, advice: 'sign in again now: without it every refresh is refused' },
+  { withinMs: 14 * DAY_MS, advice: 'sign in again soon, which gets a new one' },
+  { withinMs: 30 * DAY_MS, advice: 'signing in again gets a new one' },
+];
+
+/** How early the end of a client secret is told, whatever `--warn-within` says: people take holidays. */
+const SECRET_WARN_WITHIN_MS = 30 * DAY_MS;
+
+/**
+ * What to say of a client secret with an end: 1 from 30 days before (`warnWithinMs`, if that is longer), in other words
+ * at 14 and at 3 days, 2 once it has ended. Undefined: nothing yet.
+ *
+ * @param expiresAt epoch ms
+ */
+export function clientSecretFinding(
+  expiresAt: number,
+  now: number,
+  warnWithinMs = SECRET_WARN_WITHIN_MS,
+): { code: 1 | 2; message: string } | undefined {
+  const left = expiresAt - now;
+  if (left <= 0) {
+    return {
+      code: 2,
+      message: 'the client secret has ended: every refresh is refused until you sign in again',
+    };
+  }
+  if (left > Math.max(SECRET_WARN_WITHIN_MS, warnWithinMs)) return undefined;
+  const level = SECRET_LEVELS.find(({ withinMs }) => left <= withinMs) ?? SECRET_LEVELS.at(-1);
+  return { code: 1, message: `the client secret ends ${inDays(left)}; ${level?.advice}` };
+}
+
 /**
  * Judges a connection without asking anybody.
  *
@@ -39,6 +75,7 @@ export function findingFor(
   const nextStep = fixingCommand(connection);
   const cause = connection.cause ?? connection.state;
   const isUsable = isAlive(connection, now);
+  const secret = secretOf(connection, clientSecretExpiresAt, now, warnWithinMs);
   switch (connection.state) {
     case 'login_required':
     case 'client_invalid':
@@ -47,17 +84,30 @@ export function findingFor(
       return { code: 2, message: `${connection.state}: ${cause}`, nextStep };
     case 'degraded':
     case 'uncertain':
+      if (secret?.code === 2) return secret;
       return isUsable
         ? { code: 1, message: `${connection.state}: ${cause}; the present token still works`, nextStep }
         : { code: 75, message: `${connection.state}: ${cause}; no valid token at the moment`, nextStep };
     case 'ok':
-      return findingForHealthy(connection, clientSecretExpiresAt, now, warnWithinMs);
+      return findingForHealthy(connection, secret, now, warnWithinMs);
   }
+}
+
+/** A login without refresh token needs its client no more. */
+function secretOf(
+  { hasRefreshToken, name }: Connection,
+  expiresAt: number | null,
+  now: number,
+  warnWithinMs: number,
+): Finding | undefined {
+  if (expiresAt === null || !hasRefreshToken) return undefined;
+  const found = clientSecretFinding(expiresAt, now, warnWithinMs);
+  return found && { ...found, nextStep: `broker login ${name}` };
 }
 
 function findingForHealthy(
   connection: Connection,
-  clientSecretExpiresAt: number | null,
+  secret: Finding | undefined,
   now: number,
   warnWithinMs: number,
 ): Finding {
@@ -68,11 +118,7 @@ function findingForHealthy(
   if (isOnItsOwn && accessExpiresAt !== null && accessExpiresAt <= now) {
     return { code: 2, message: 'the token has expired and cannot be refreshed', nextStep };
   }
-  if (clientSecretExpiresAt !== null && clientSecretExpiresAt - now <= warnWithinMs) {
-    const when =
-      clientSecretExpiresAt <= now ? 'has expired' : `expires ${inDays(clientSecretExpiresAt - now)}`;
-    return soon(`the client secret ${when}; signing in again gets a new one`);
-  }
+  if (secret) return secret;
   if (isOnItsOwn && accessExpiresAt === null)
     return soon('no refresh token, and nobody knows when the login ends');
   if (isOnItsOwn && accessExpiresAt !== null && accessExpiresAt - now <= warnWithinMs) {
@@ -80,9 +126,6 @@ function findingForHealthy(
   }
   return { code: 0, message: 'ok', nextStep: null };
 }
-
-const DAY_MS = 24 * 60 * 60_000;
-const HOUR_MS = 60 * 60_000;
 
 function inDays(ms: number): string {
   if (ms >= 2 * DAY_MS) return `in ${Math.floor(ms / DAY_MS)} days`;

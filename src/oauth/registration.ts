@@ -95,6 +95,7 @@ export function registrationRefused(
   { issuer, [PRESCRIBED]: isPrescribed }: ServerMetadata,
   redirectUri: string,
   refusal: RegistrationRefusal | undefined,
+  atVendor?: string,
 ): BrokerError {
   if (isPrescribed === true && refusal?.status === 404) {
     return new BrokerError('discovery_failed', `${issuer} wants a login, but does not say how to sign in`, {
@@ -111,6 +112,7 @@ export function registrationRefused(
       : `${issuer} refused to register a client: ${refusal.told}`,
     {
       hint:
+        `${atVendor === undefined ? '' : `${atVendor}\n`}` +
         'ask its operator for an OAuth client: native, authorization code with PKCE, refresh tokens, redirect URI\n' +
         `  ${redirectUri}\nthen give it with --client-id (and --client-secret-file, if it has a secret)`,
     },

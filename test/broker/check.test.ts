@@ -54,7 +54,7 @@ describe('a check without asking anybody', () => {
     expect(await check()).toMatchObject({ exit_code: 2, next_step: 'broker login demo' });
   });
 
-  it('is 1 when the client secret ends within the time given', async () => {
+  it('is 1 when the client secret ends within 30 days, 2 once it has ended', async () => {
     const metadata = (document: Record<string, unknown>) => ({
       ...document,
       token_endpoint_auth_methods_supported: ['client_secret_post'],
@@ -69,7 +69,7 @@ describe('a check without asking anybody', () => {
               ...(json as object),
               client_id: 'short-lived',
               client_secret: 'fake-secret',
-              client_secret_expires_at: (world.clock.now() + 10 * A_DAY_MS) / 1000,
+              client_secret_expires_at: (world.clock.now() + 31 * A_DAY_MS) / 1000,
             },
           }
         : path === '/token'
@@ -83,8 +83,14 @@ describe('a check without asking anybody', () => {
     const answered = new URLSearchParams({ code: 'fake-code', state: asked.get('state') ?? '', iss: issuer });
     login.paste(`${asked.get('redirect_uri')}?${answered}`);
     await login.done;
-    expect(await check()).toMatchObject({ exit_code: 1, next_step: 'broker login demo' });
-    expect(await check({ warnWithinMs: 9 * A_DAY_MS })).toMatchObject({ exit_code: 0 });
+    expect(await check()).toMatchObject({ exit_code: 0 });
+    expect(await check({ warnWithinMs: 40 * A_DAY_MS })).toMatchObject({ exit_code: 1 });
+    world.clock.jump(A_DAY_MS);
+    const soon = { exit_code: 1, next_step: 'broker login demo' };
+    expect(await check({ warnWithinMs: 60_000 })).toMatchObject(soon);
+    expect((await check()).message).toContain('the client secret ends in 30 days');
+    world.clock.jump(30 * A_DAY_MS);
+    expect(await check()).toMatchObject({ exit_code: 2, next_step: 'broker login demo' });
   });
 });
 

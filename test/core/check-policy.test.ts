@@ -35,16 +35,29 @@ describe('a check', () => {
   );
 
   it.each([
-    [TWO_WEEKS_MS + 1, 0, 'ok'],
-    [TWO_WEEKS_MS, 1, 'in 14 days'],
-    [5 * HOUR_MS, 1, 'in 5 hours'],
-    [90 * 60_000, 1, 'in 90 min'],
-    [1, 1, 'in 1 min'],
-    [0, 1, 'has expired'],
-  ])('warns of a client secret that ends in %i ms: %i', (ms, code, words) => {
+    [30 * DAY_MS + 1, 0, 'ok'],
+    [30 * DAY_MS, 1, 'ends in 30 days; signing in again gets a new one'],
+    [TWO_WEEKS_MS + 1, 1, 'ends in 14 days; signing in again gets'],
+    [TWO_WEEKS_MS, 1, 'ends in 14 days; sign in again soon'],
+    [3 * DAY_MS + 1, 1, 'ends in 3 days; sign in again soon'],
+    [3 * DAY_MS, 1, 'ends in 3 days; sign in again now'],
+    [5 * HOUR_MS, 1, 'ends in 5 hours; sign in again now'],
+    [1, 1, 'ends in 1 min; sign in again now'],
+    [0, 2, 'has ended: every refresh is refused'],
+  ])('warns of a client secret that ends in %i ms with %i and %j', (ms, code, words) => {
     const found = find({}, NOW + ms);
     expect(found.code).toBe(code);
     expect(found.message).toContain(words);
+    expect(found.nextStep).toBe(code === 0 ? null : 'broker login coda');
+  });
+
+  it.each([
+    [DAY_MS, 30 * DAY_MS, 1],
+    [DAY_MS, 30 * DAY_MS + 1, 0],
+    [60 * DAY_MS, 60 * DAY_MS, 1],
+    [60 * DAY_MS, 60 * DAY_MS + 1, 0],
+  ])('told to warn within %i ms, has %i ms of a client secret as %i', (warnWithinMs, ms, code) => {
+    expect(findingFor(fakeConnection({}), NOW + ms, NOW, warnWithinMs).code).toBe(code);
   });
 
   it.each([
@@ -57,10 +70,20 @@ describe('a check', () => {
     expect(find({ hasRefreshToken: false, accessExpiresAt }).code).toBe(code);
   });
 
-  it('tells of a dead login first, of a client secret that ends soon only then', () => {
+  it('says nothing of a client secret to a login that is never refreshed', () => {
+    const expiresAt = NOW + 40 * DAY_MS;
+    expect(find({ hasRefreshToken: false, accessExpiresAt: expiresAt }, NOW - 1).code).toBe(0);
     const dead = { hasRefreshToken: false, accessExpiresAt: NOW - 1 };
-    expect(find(dead, NOW + DAY_MS).code).toBe(2);
+    expect(find(dead, NOW + DAY_MS).message).toBe('the token has expired and cannot be refreshed');
   });
+
+  it.each(['degraded', 'uncertain'] as const)(
+    'wants somebody to act when the client secret has ended while the state is %s',
+    (state) => {
+      expect(find({ state }, NOW)).toMatchObject({ code: 2, nextStep: 'broker login coda' });
+      expect(find({ state }, NOW + 1)).toMatchObject({ code: 1, nextStep: 'broker refresh coda' });
+    },
+  );
 });
 
 describe('the worst of several findings', () => {

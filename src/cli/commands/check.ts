@@ -22,7 +22,11 @@ export function checkCommand(): Command {
     .description('for cron: says what needs attention, and nothing when all is well')
     .argument('[connections...]', 'default: all')
     .option('--refresh', 'spend one refresh each, to prove that it works')
-    .option('--warn-within <duration>', 'warn of an end nearer than this (default: 14d)', durationMs)
+    .option(
+      '--warn-within <duration>',
+      'warn of an end nearer than this (default: 14d; client secrets: 30d at least)',
+      durationMs,
+    )
     .option('--quiet', 'only the exit code')
     .option('--json', 'everything as JSON')
     .addHelpText('after', EXAMPLES)
