@@ -18,7 +18,6 @@ import type { FetchFor } from '../oauth/http.ts';
 import type { ServerMetadata } from '../oauth/server-discovery.ts';
 import { findClientsByIssuer } from '../vault/clients.ts';
 import type { Vault } from '../vault/index.ts';
-import type { Context } from './context.ts';
 import { type Discovered, discover } from './login-discovery.ts';
 import { createMetadataSource } from './metadata.ts';
 

@@ -8,6 +8,7 @@
 import { readRedirectUri } from '../core/redirect.ts';
 import type { Fetch } from '../oauth/http.ts';
 import { abortable } from '../oauth/http.ts';
+import type { Registration } from '../oauth/registration.ts';
 import { readManaged, renewManaged } from '../oauth/registration-management.ts';
 import type { ServerMetadata } from '../oauth/server-discovery.ts';
 import { reached } from '../steps.ts';
@@ -130,9 +131,11 @@ async function readState(client: Client, now: number, fetch: Fetch) {
   return renewed.kind === 'there' ? { ...seen, ...withoutGaps(renewed.registration) } : seen;
 }
 
-/** What a server leaves out of such an answer is as it was. */
-function withoutGaps<T extends object>(registration: T): Partial<T> {
-  return Object.fromEntries(
-    Object.entries(registration).filter(([, value]) => value !== undefined),
-  ) as Partial<T>;
+/**
+ * What a server leaves out of such an answer is as it was, and without the secret its end too. How we authenticate is
+ * what has worked, whatever is told.
+ */
+function withoutGaps({ authMethod: _, clientSecretExpiresAt, ...told }: Registration): Partial<Registration> {
+  const given = told.clientSecret === undefined ? told : { ...told, clientSecretExpiresAt };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

@@ -85,7 +85,7 @@ export async function keepLogin(
   { client, metadata, purpose }: Pick<LoginPlan, 'client' | 'metadata' | 'purpose'>,
   tokens: TokenSet,
 ): Promise<ConnectedEvent> {
-  requireAccount(tokens, purpose);
+  requireAccount(tokens.accountIdentity, purpose);
   await rememberClient(context, client);
   const facts = { clientRowId: client.rowId, issuer: client.issuer, actor: actorOf(OPERATOR) };
   await saveLogin(context, { ...purpose, ...facts }, tokens);
@@ -111,8 +111,11 @@ export function connectedEvent(
   };
 }
 
-/** A login as somebody else must not take the place of this one. */
-function requireAccount({ accountIdentity }: TokenSet, { expectedAccount, connection }: LoginPurpose): void {
+/** A login as somebody else must not take the place of this one. Throws `account_mismatch`. */
+export function requireAccount(
+  accountIdentity: string | undefined,
+  { expectedAccount, connection }: LoginPurpose,
+): void {
   if (expectedAccount === null || accountIdentity === expectedAccount) return;
   const wanted = quote(expectedAccount);
   throw new BrokerError(

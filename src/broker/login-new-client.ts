@@ -3,12 +3,12 @@
  * a client id metadata document, dynamic registration.
  */
 import { randomUUID } from 'node:crypto';
-import { readClientDocument } from '../core/client-document.ts';
+import { readClientDocument, requireClientIdUrl } from '../core/client-document.ts';
 import { readRedirectUri } from '../core/redirect.ts';
 import { BrokerError } from '../errors.ts';
 import { chooseAuthMethod, clientAuth, proofOf } from '../oauth/client-auth.ts';
 import { fetchDocument } from '../oauth/documents.ts';
-import type { Fetch } from '../oauth/http.ts';
+import { abortable, type Fetch } from '../oauth/http.ts';
 import { type LoopbackListener, listenForCallback } from '../oauth/loopback.ts';
 import { type Registration, registerClient, registrationRefused } from '../oauth/registration.ts';
 import type { ServerMetadata } from '../oauth/server-discovery.ts';
@@ -179,11 +179,12 @@ export async function makeMachineClient(
 async function documentOf(
   { fetchFor }: Context,
   { clientMetadataUrl: url = '', redirectUri, clientKey }: ClientWishes,
-  { notify }: Making,
+  { notify, signal }: Making,
 ): Promise<{ clientId: string; redirectUri: string | undefined; authMethod: 'none' | 'private_key_jwt' }> {
+  requireClientIdUrl(url);
   const proof = clientKey ? 'private_key_jwt' : 'none';
   // An operator typed this URL: it may be anywhere.
-  const fetched = await fetchDocument(url, fetchFor('private')).catch((error: unknown) => {
+  const fetched = await fetchDocument(url, abortable(fetchFor('private'), signal)).catch((error: unknown) => {
     if (error instanceof BrokerError && error.code === 'upstream_unavailable') return error;
     throw error;
   });

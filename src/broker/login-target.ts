@@ -75,7 +75,9 @@ function resolveName(
     throw new BrokerError('not_found', `there is no connection, server or preset ${target}`, {
       hint:
         'for a first login give its URL: broker login https://…\n' +
-        `or a preset: ${PRESETS.slice(0, 5).map((each) => each.name).join(', ')} … (docs/presets.md)\nbroker list shows what is connected`,
+        `or a preset: ${PRESETS.slice(0, 5)
+          .map((each) => each.name)
+          .join(', ')} … (docs/presets.md)\nbroker list shows what is connected`,
     });
   }
   if (name !== undefined && name !== parsed.server) {

@@ -21,8 +21,8 @@ export interface Manner {
 
 /** OAuth error code of an answer. Undefined: none, or it holds a token. */
 export function errorOf(answer: TokenAnswer): string | undefined {
-  if (answer.kind !== 'answer' || answer.status >= 500 || answer.body?.access_token !== undefined)
-    return undefined;
+  if (answer.kind !== 'answer' || answer.status >= 500 || answer.status === 429) return undefined;
+  if (answer.body?.access_token !== undefined) return undefined;
   return typeof answer.body?.error === 'string' ? answer.body.error : undefined;
 }
 
@@ -38,23 +38,26 @@ export function anotherManner(
   scope?: string | undefined,
 ): Manner | undefined {
   const error = errorOf(answer);
+  const { resourceParameter, refreshScope } = settings;
+  const withScope = { client, isAuthTried, settings: { ...settings, refreshScope: 'send' as const } };
+  const canRepeat = scope !== undefined && refreshScope === 'omit';
   switch (error) {
     case 'invalid_client': {
       const authMethod = isAuthTried ? undefined : otherAuthMethod(client, metadata);
       return authMethod && { client: { ...client, authMethod }, settings, isAuthTried: true };
     }
-    case 'invalid_target':
-    case 'invalid_request':
-      if (settings.resourceParameter === 'send')
-        return { client, isAuthTried, settings: { ...settings, resourceParameter: 'omit' } };
-      break;
     case 'invalid_scope':
-      break;
+      return canRepeat ? withScope : undefined;
+    case 'invalid_request':
+    case 'invalid_target':
+      // Naming the scope harms nothing; without the resource the token may be for somebody else.
+      if (canRepeat && error === 'invalid_request') return withScope;
+      return resourceParameter === 'omit'
+        ? undefined
+        : { client, isAuthTried, settings: { ...settings, resourceParameter: 'omit' } };
     default:
       return undefined;
   }
-  const canRepeat = scope !== undefined && settings.refreshScope === 'omit' && error !== 'invalid_target';
-  return canRepeat ? { client, isAuthTried, settings: { ...settings, refreshScope: 'send' } } : undefined;
 }
 
 /** The settings a manner stands for, as far as they differ from those before. */

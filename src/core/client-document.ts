@@ -39,8 +39,7 @@ export function requireClientIdUrl(text: string): void {
     url.protocol === 'https:' &&
     url.pathname !== '/' &&
     url.href === text &&
-    url.hash === '' &&
-    url.search === '' &&
+    !/[?#]/.test(text) &&
     url.username === '' &&
     url.password === '';
   if (isFit) return;
@@ -65,7 +64,11 @@ export function readClientDocument(
   if (wished !== undefined && !uris.includes(wished)) throw unfit(url, `it does not list ${wished}`);
   const chosen = wished ?? uris.find((each) => canListen(each)) ?? uris[0];
   if (chosen === undefined) throw unfit(url, 'it lists no redirect URI');
-  return { redirectUri: readRedirectUri(chosen).uri };
+  try {
+    return { redirectUri: readRedirectUri(chosen).uri };
+  } catch (error) {
+    throw unfit(url, (error as BrokerError).message);
+  }
 }
 
 function canListen(uri: string): boolean {

@@ -56,6 +56,7 @@ export async function beginAuthorization(request: AuthorizationParameters): Prom
     // Without it OpenID providers drop offline_access in silence (OpenID Connect Core 1.0 §11).
     ...(scope?.split(' ').includes('offline_access') ? { prompt: 'consent' } : {}),
     ...settings.authorizationParameters,
+    client_id: ours.clientId,
     redirect_uri: ours.redirectUri,
     response_type: 'code',
     code_challenge: await client.calculatePKCECodeChallenge(codeVerifier),
@@ -94,7 +95,8 @@ async function pushRequest(
     });
   const text = await response.text();
   const uri = parseObject(text)?.request_uri;
-  if (response.status >= 500) throw networkError(new Error(`status ${response.status}`), endpoint);
+  if (response.status >= 500 || response.status === 429)
+    throw networkError(new Error(`status ${response.status}`), endpoint);
   if (response.ok && typeof uri === 'string') return uri;
   throw notPushed(metadata, describeRefusal(response.status, text));
 }

@@ -60,7 +60,13 @@ function privateKeyJwt({ clientId, clientKey }: ClientCredentials): ClientAuth {
   const key = readClientKey(clientKey);
   return (server, client, body, headers) => {
     const offered = server.token_endpoint_auth_signing_alg_values_supported;
-    return oauth.PrivateKeyJwt(signingKey(key, offered))(server, client, body, headers);
+    const options: oauth.ModifyAssertionOptions = {
+      [oauth.modifyAssertion](header) {
+        // RFC 9864 gave it a name of its own; most servers know the old one only.
+        if (header.alg === 'Ed25519' && offered?.includes('Ed25519') !== true) header.alg = 'EdDSA';
+      },
+    };
+    return oauth.PrivateKeyJwt(signingKey(key, offered), options)(server, client, body, headers);
   };
 }
 

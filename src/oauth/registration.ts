@@ -74,7 +74,9 @@ export async function registerClient(
   }
   const { status, body, text } = answer as RegistrationAnswer;
   if (status >= 200 && status <= 299 && typeof body?.client_id === 'string' && body.client_id !== '') {
-    return readRegistration(body, authMethod);
+    // Without a secret there is only one way, whatever was asked for.
+    const isSecretless = authMethod.startsWith('client_secret') && !body.client_secret;
+    return readRegistration(body, isSecretless ? 'none' : authMethod);
   }
   const error = typeof body?.error === 'string' ? body.error : undefined;
   return { status, error, told: describeRefusal(status, text) };

@@ -90,7 +90,7 @@ async function ask(
     throw networkError(error, url);
   });
   const { status, headers } = response;
-  if (status >= 500) {
+  if (status >= 500 || status === 429) {
     throw new BrokerError('upstream_unavailable', `${url} is out of order (it answered ${status})`, {
       hint: 'try again later',
     });
@@ -115,7 +115,7 @@ function networkOf(url: string, address: string | undefined): Network {
 }
 
 function moved(url: string, location: string | null): BrokerError {
-  const to = URL.parse(location ?? '', url)?.href;
+  const to = location === null ? undefined : URL.parse(location, url)?.href;
   const target = to !== undefined && isSafeUrl(to) ? to : undefined;
   return new BrokerError('discovery_failed', `${url} sends its callers somewhere else`, {
     hint:

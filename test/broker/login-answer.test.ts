@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Broker } from '../../src/broker/index.ts';
+import type { LoginRequest } from '../../src/broker/login.ts';
 import { readPastedRedirect } from '../../src/broker/login-answer.ts';
+import { HANGUP } from '../../src/broker/login-events.ts';
 import { beginLogin, openPage, type PendingLogin, signIn } from '../support/sign-in.ts';
 import { rowsOf } from '../support/vault-file.ts';
-import { startWorld, type World } from '../support/world.ts';
+import { startWorld, type World, type WorldOptions } from '../support/world.ts';
 
 const A_MINUTE_MS = 60_000;
 
@@ -13,10 +15,10 @@ let login: PendingLogin;
 let redirect: URL;
 
 /** A login that waits, and the address the browser of its person is sent to. */
-async function begin(...options: Parameters<typeof startWorld>): Promise<void> {
-  world = await startWorld(...options);
+async function begin(options: WorldOptions = {}, request: Partial<LoginRequest> = {}): Promise<void> {
+  world = await startWorld(options);
   broker = await world.openBroker();
-  login = beginLogin(broker, world.mcp.url, { timeoutMs: A_MINUTE_MS });
+  login = beginLogin(broker, world.mcp.url, { timeoutMs: A_MINUTE_MS, ...request });
   redirect = new URL(await world.authorizationServer.approve(await login.authorizationUrl));
 }
 
@@ -97,13 +99,44 @@ describe('a pasted answer', () => {
     login.paste(line);
     login.paste(redirect.href);
     await login.done;
-    expect(login.notices).toEqual([expect.stringMatching(/paste the whole line that begins with http/)]);
+    expect(login.notices).toEqual([
+      expect.stringMatching(/paste the whole line, with everything behind the question mark/),
+    ]);
   });
 
   it('is not missed when the input ends: the listener goes on', async () => {
     login.endPaste();
     expect(await openPage(redirect.href)).toContain('demo is connected');
     await login.done;
+  });
+});
+
+describe('a bare code', () => {
+  const bareCode = () => redirect.searchParams.get('code') as string;
+
+  it('is enough where nobody listens and the server does not name itself in its answers', async () => {
+    await begin({ authorizationServer: { advertiseIss: false } }, { paste: true });
+    await expect(fetch(redirect)).rejects.toThrow();
+    login.paste(` ${bareCode()} `);
+    expect(await login.done).toMatchObject({ connection: 'demo' });
+    expect(login.notices).toEqual([]);
+  });
+
+  it.each<[string, WorldOptions, Partial<LoginRequest>]>([
+    ['the server names itself in its answers', {}, { paste: true }],
+    ['a listener waits for the whole answer', { authorizationServer: { advertiseIss: false } }, {}],
+  ])('is not enough where %s', async (_, options, request) => {
+    await begin(options, request);
+    login.paste(bareCode());
+    login.paste(redirect.href);
+    await login.done;
+    expect(login.notices).toEqual([expect.stringContaining('paste the whole line')]);
+  });
+
+  it('of somebody else is refused by the server', async () => {
+    await begin({ authorizationServer: { advertiseIss: false } }, { paste: true });
+    login.paste('code-of-somebody-else');
+    await expect(login.done).rejects.toMatchObject({ code: 'login_refused' });
   });
 });
 
@@ -174,5 +207,46 @@ describe('no answer', () => {
     login.abort();
     await expect(login.done).rejects.toMatchObject({ code: 'interrupted' });
     expect(rowsOf(world.vaultPath, 'SELECT * FROM logins')).toEqual([]);
+  });
+});
+
+describe('an answer to an older login of the same connection', () => {
+  const waiting = () => rowsOf(world.vaultPath, 'SELECT * FROM logins');
+
+  it('is taken by the newer one, which says so', async () => {
+    await begin({}, { paste: true });
+    const newer = beginLogin(broker, world.mcp.url, { paste: true });
+    await newer.authorizationUrl;
+    expect(newer.notices).toEqual([
+      'another login of this connection is still waiting; its answer is taken here too',
+    ]);
+    newer.paste(redirect.href);
+    expect(await newer.done).toMatchObject({ connection: 'demo' });
+    login.abort();
+    await expect(login.done).rejects.toMatchObject({ code: 'interrupted' });
+  });
+
+  it('still counts when the terminal of that login went away', async () => {
+    await begin();
+    login.abort(HANGUP);
+    await expect(login.done).rejects.toMatchObject({ code: 'interrupted' });
+    expect(waiting()).toHaveLength(1);
+    const newer = beginLogin(broker, world.mcp.url);
+    await newer.authorizationUrl;
+    expect(await openPage(redirect.href)).toContain('demo is connected');
+    await newer.done;
+  });
+
+  it('does not count for another connection', async () => {
+    await begin({}, { paste: true });
+    const other = beginLogin(broker, world.mcp.url, { paste: true, account: 'bob' });
+    await other.authorizationUrl;
+    expect(other.notices).toEqual([]);
+    other.paste(redirect.href);
+    login.paste(redirect.href);
+    await login.done;
+    expect(other.notices).toEqual([expect.stringContaining('belongs to another login')]);
+    other.abort();
+    await expect(other.done).rejects.toMatchObject({ code: 'interrupted' });
   });
 });

@@ -2,7 +2,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { OPERATOR } from '../../src/broker/context.ts';
 import type { Broker } from '../../src/broker/index.ts';
 import type { LoginRequest } from '../../src/broker/login.ts';
+import { resolveTarget } from '../../src/broker/login-target.ts';
+import { findPreset } from '../../src/core/presets.ts';
 import { beginLogin, signIn } from '../support/sign-in.ts';
+import { openTestVault, storeConnection, type TestVault } from '../support/vault.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 let world: World;
@@ -84,9 +87,9 @@ describe('the name of a login', () => {
 
 describe('the target of a login', () => {
   it('is unknown when it is neither a URL nor a name that exists', async () => {
-    await refused('coda').toMatchObject({
+    await refused('notes').toMatchObject({
       code: 'not_found',
-      hint: expect.stringContaining('broker login https://'),
+      hint: expect.stringMatching(/give its URL.*\nor a preset: .+ \(docs\/presets\.md\)\nbroker list shows/),
     });
   });
 
@@ -104,5 +107,54 @@ describe('the target of a login', () => {
   it('loses its fragment, which never travels', async () => {
     await connect(`${world.mcp.url}#section`, { name: 'notes' });
     expect(await broker.show(OPERATOR, 'notes')).toMatchObject({ url: world.mcp.url });
+  });
+});
+
+describe('a preset', () => {
+  const coda = findPreset('coda');
+  const [url, other] = coda?.urls ?? [];
+  let test: TestVault;
+
+  beforeEach(async () => {
+    test = await openTestVault();
+  });
+
+  afterEach(() => test.close());
+
+  const resolve = (target: string, words: { name?: string; account?: string } = {}) =>
+    resolveTarget(test, { target, ...words });
+
+  it('is a target by its name, with an account or without', async () => {
+    const found = { url, server: 'coda', account: undefined, connection: 'coda', preset: coda };
+    expect(await resolve('coda')).toEqual(found);
+    const alice = { url, account: 'alice', connection: 'coda@alice' };
+    expect(await resolve('coda@alice')).toMatchObject(alice);
+    expect(await resolve('coda', { account: 'alice' })).toMatchObject(alice);
+  });
+
+  it('is recognised by each of its URLs, and names their connections', async () => {
+    for (const each of [url, other]) {
+      expect(await resolve(each as string)).toMatchObject({ url: each, connection: 'coda', preset: coda });
+    }
+    expect(await resolve('https://mcp.example.com/mcp')).toMatchObject({ preset: undefined });
+  });
+
+  it('may be given another name', async () => {
+    const notes = { url, server: 'notes', connection: 'notes', preset: coda };
+    expect(await resolve('coda', { name: 'notes' })).toEqual({ ...notes, account: undefined });
+    expect(await resolve(url as string, { name: 'notes' })).toMatchObject(notes);
+  });
+
+  it('gives way to a server that has its name', async () => {
+    await storeConnection(test, 'coda');
+    expect(await resolve('coda')).toMatchObject({
+      url: 'https://mcp.example.com/coda',
+      connection: 'coda',
+      preset: undefined,
+    });
+    await expect(resolve(url as string)).rejects.toMatchObject({
+      code: 'usage',
+      message: 'the name coda is taken by https://mcp.example.com/coda',
+    });
   });
 });

@@ -4,13 +4,13 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { AuthorizationServerOptions } from '../support/authorization-server.ts';
-import { type DocumentServer, startDocumentServer } from '../support/document-server.ts';
 import { freePort } from '../support/free-port.ts';
+import { type HostedDocument, hostDocument } from '../support/hosted-document.ts';
 import { expectFailure, type Journey, startJourney } from '../support/journey.ts';
 import { rowsOf } from '../support/vault-file.ts';
 
 let journey: Journey;
-let documents: DocumentServer | undefined;
+let hosted: HostedDocument | undefined;
 
 async function start(options: AuthorizationServerOptions = {}): Promise<void> {
   journey = await startJourney({ authorizationServer: { alwaysIssueRefreshToken: true, ...options } });
@@ -18,8 +18,8 @@ async function start(options: AuthorizationServerOptions = {}): Promise<void> {
 
 afterEach(async () => {
   await journey.close();
-  await documents?.close();
-  documents = undefined;
+  await hosted?.close();
+  hosted = undefined;
 });
 
 const registrations = () =>
@@ -104,16 +104,16 @@ describe('a client that was given', () => {
 describe('a client metadata document', () => {
   /** Hosts what `broker client-metadata` prints. */
   async function host(port: number): Promise<string[]> {
-    const server = await startDocumentServer();
-    documents = server;
-    await start({ readDocument: server.read });
+    const page = await hostDocument();
+    hosted = page;
+    await start({ readDocument: page.read });
     const printed = await journey.run([
-      ...['client-metadata', '--client-metadata-url', server.url],
+      ...['client-metadata', '--client-metadata-url', page.url],
       ...['--callback-port', String(port)],
     ]);
     expect(printed, printed.stderr).toMatchObject({ code: 0 });
-    server.publish(JSON.parse(printed.stdout) as Record<string, unknown>);
-    return ['--client-metadata-url', server.url, '--ca-file', server.caFile];
+    page.answer(200, printed.stdout);
+    return ['--client-metadata-url', page.url, '--ca-file', page.caFile];
   }
 
   it('takes the place of a registration', async () => {
@@ -123,7 +123,7 @@ describe('a client metadata document', () => {
     expect(code, stderr).toBe(0);
     expect(registrations()).toEqual([]);
     expect(await show()).toMatchObject({
-      client_id: documents?.url,
+      client_id: hosted?.url,
       client_source: 'metadata_document',
       redirect_uri: `http://127.0.0.1:${port}/callback`,
     });
@@ -132,7 +132,7 @@ describe('a client metadata document', () => {
 
   it('that is not what it should be is refused, saying what to host', async () => {
     const args = await host(await freePort());
-    documents?.publish({ client_id: 'https://example.com/another.json', redirect_uris: [] });
+    hosted?.answer(200, { client_id: 'https://example.com/another.json', redirect_uris: [] });
     const result = await journey.run(['login', journey.mcp.url, '--name', 'demo', ...args]);
     expect(result.code).toBe(2);
     expect(result.stderr).toMatch(/its client_id is "https:\/\/example\.com\/another\.json"/);

@@ -2,7 +2,8 @@ import type { LookupAddress } from 'node:dns';
 import { isIPv6, type LookupFunction } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { guardLookup, kindOf, type Network, requireAllowedHost } from '../../src/oauth/addresses.ts';
+import type { Network } from '../../src/core/server-settings.ts';
+import { guardLookup, kindOf, requireAllowedHost } from '../../src/oauth/addresses.ts';
 import { nameServer } from '../support/named-server.ts';
 
 /** First and last address of each range, and the neighbours outside of it. */

@@ -1,81 +1,15 @@
-import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { beginAuthorization, checkCallback, chooseScope, redeemCode } from '../../src/oauth/authorization.ts';
+import { checkCallback, chooseScope, redeemCode } from '../../src/oauth/authorization.ts';
 import { Secret } from '../../src/secret.ts';
 import { approveLogin } from '../support/approved-login.ts';
 import { type AuthorizationServer, startAuthorizationServer } from '../support/authorization-server.ts';
-import { fakeMetadata, REDIRECT_URI } from '../support/provider.ts';
+import { fakeMetadata } from '../support/provider.ts';
 
 const ISSUER = 'https://as.example.com';
 const STATE = new Secret('state-1');
 
 const advertising = fakeMetadata(ISSUER, { authorization_response_iss_parameter_supported: true });
 const silent = fakeMetadata(ISSUER);
-
-const REQUEST = {
-  metadata: silent,
-  clientId: 'fake-client',
-  redirectUri: REDIRECT_URI,
-  resource: 'https://mcp.example.com',
-  scope: 'mcp:all',
-};
-
-describe('the authorization request (RFC 6749 §4.1.1, RFC 7636, RFC 8707)', () => {
-  const query = async (changes: Partial<typeof REQUEST> | { scope: undefined }) =>
-    new URL((await beginAuthorization({ ...REQUEST, ...changes })).url).searchParams;
-
-  it('carries all that the server needs, and no more', async () => {
-    const { url, state } = await beginAuthorization(REQUEST);
-    const { origin, pathname, searchParams } = new URL(url);
-    expect(`${origin}${pathname}`).toBe('https://as.example.com/authorize');
-    expect(Object.fromEntries(searchParams)).toEqual({
-      client_id: 'fake-client',
-      redirect_uri: REDIRECT_URI,
-      response_type: 'code',
-      code_challenge: expect.any(String),
-      code_challenge_method: 'S256',
-      state: state.reveal(),
-      resource: 'https://mcp.example.com',
-      scope: 'mcp:all',
-    });
-  });
-
-  it('proves itself with the S256 of its verifier, which it does not show', async () => {
-    const { url, codeVerifier } = await beginAuthorization(REQUEST);
-    const digest = createHash('sha256').update(codeVerifier.reveal()).digest('base64url');
-    expect(new URL(url).searchParams.get('code_challenge')).toBe(digest);
-    expect(url).not.toContain(codeVerifier.reveal());
-  });
-
-  it('has another state and verifier each time, long enough not to be guessed', async () => {
-    const [one, other] = [await beginAuthorization(REQUEST), await beginAuthorization(REQUEST)];
-    expect(one.state.reveal()).not.toBe(other.state.reveal());
-    expect(one.codeVerifier.reveal()).not.toBe(other.codeVerifier.reveal());
-    expect(one.state.reveal().length).toBeGreaterThanOrEqual(43);
-    expect(one.codeVerifier.reveal().length).toBeGreaterThanOrEqual(43);
-  });
-
-  it.each(['https://mcp.example.com', 'https://mcp.example.com/', 'https://MCP.example.com:443/a%2Fb?x=ä'])(
-    'names the resource to the letter: %s',
-    async (resource) => {
-      expect((await query({ resource })).get('resource')).toBe(resource);
-    },
-  );
-
-  it('leaves out the scope when there is none to ask for', async () => {
-    expect((await query({ scope: undefined })).has('scope')).toBe(false);
-  });
-
-  it('asks for consent with offline_access, because OpenID providers drop it otherwise', async () => {
-    expect((await query({ scope: 'mcp:all offline_access' })).get('prompt')).toBe('consent');
-    expect((await query({ scope: 'not_offline_access' })).has('prompt')).toBe(false);
-  });
-
-  it('keeps the query an endpoint has of its own', async () => {
-    const metadata = fakeMetadata(ISSUER, { authorization_endpoint: `${ISSUER}/authorize?tenant=7` });
-    expect((await query({ metadata })).get('tenant')).toBe('7');
-  });
-});
 
 describe('the scope to ask for', () => {
   const offline = fakeMetadata(ISSUER, { scopes_supported: ['openid', 'offline_access'] });

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ProxySettings } from '../../src/config.ts';
-import type { Network } from '../../src/oauth/addresses.ts';
+import type { Network } from '../../src/core/server-settings.ts';
 import { clientAuth } from '../../src/oauth/client-auth.ts';
 import { createFetch, type Fetch } from '../../src/oauth/http.ts';
 import { presentRefreshToken } from '../../src/oauth/refresh.ts';

@@ -47,6 +47,21 @@ describe('presenting a refresh token (RFC 6749 §6, RFC 8707 §2.2)', () => {
     expect(raw?.requests[0]?.headers['content-type']).toMatch(/^application\/x-www-form-urlencoded/);
   });
 
+  it('repeats the scope where it is told to, and leaves out the resource where there is none', async () => {
+    await present(PAIR, { resource: undefined, scope: 'mcp:read mcp:write' });
+    expect(form()).toEqual({
+      grant_type: 'refresh_token',
+      refresh_token: 'fake-refresh',
+      client_id: 'fake-client',
+      scope: 'mcp:read mcp:write',
+    });
+  });
+
+  it('leaves out a scope that is undefined', async () => {
+    await present(PAIR, { scope: undefined });
+    expect(form()).not.toHaveProperty('scope');
+  });
+
   it.each(['client_secret_post', 'client_secret_basic'])(
     'proves the client in one place only with %s',
     async (authMethod) => {

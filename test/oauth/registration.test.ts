@@ -1,9 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { deleteRegistration, registerClient } from '../../src/oauth/registration.ts';
-import { discoverServer } from '../../src/oauth/server-discovery.ts';
-import { Secret } from '../../src/secret.ts';
+import {
+  type RegistrationRefusal,
+  registerClient,
+  registrationRefused,
+} from '../../src/oauth/registration.ts';
+import { deleteManaged } from '../../src/oauth/registration-management.ts';
+import { discoverServer, type ServerMetadata } from '../../src/oauth/server-discovery.ts';
 import { type AuthorizationServer, startAuthorizationServer } from '../support/authorization-server.ts';
-import { fakeMetadata, fetch, REDIRECT_URI } from '../support/provider.ts';
+import { fakeMetadata, fetch, REDIRECT_URI, register } from '../support/provider.ts';
 import { type RawAnswer, type RawServer, startRawServer } from '../support/raw-server.ts';
 
 let raw: RawServer | undefined;
@@ -16,10 +20,22 @@ afterEach(async () => {
   real = undefined;
 });
 
-/** Registers at a server that gives these answers one after the other. */
-async function registerAt(...answers: RawAnswer[]) {
-  raw = await startRawServer(() => answers.shift() ?? { status: 500, body: 'asked too often' });
-  return registerClient(fakeMetadata(raw.url), REDIRECT_URI, fetch);
+/** What registering is like at a server that gives these answers one after the other. */
+async function answering(
+  ...answers: RawAnswer[]
+): Promise<ServerMetadata & { registration_endpoint: string }> {
+  const server = await startRawServer(() => answers.shift() ?? { status: 500, body: 'asked too often' });
+  raw = server;
+  return { ...fakeMetadata(server.url), registration_endpoint: `${server.url}/register` };
+}
+
+/** Registers there. Throws when that is refused. */
+const registerAt = async (...answers: RawAnswer[]) => register(await answering(...answers));
+
+/** The refusal there. */
+async function refusalAt(...answers: RawAnswer[]): Promise<RegistrationRefusal> {
+  const answer = await registerClient(await answering(...answers), { redirectUri: REDIRECT_URI }, fetch);
+  return 'told' in answer ? answer : expect.unreachable('the client was registered');
 }
 
 const sent = () => raw?.requests.map(({ body }) => JSON.parse(body));
@@ -32,7 +48,7 @@ describe('registering a client (RFC 7591 §3)', () => {
   it('works with a real server, and can be taken back', async () => {
     real = await startAuthorizationServer();
     const metadata = await discoverServer(real.issuer, fetch);
-    const registration = await registerClient(metadata, REDIRECT_URI, fetch);
+    const registration = await register(metadata);
     expect(registration).toMatchObject({
       authMethod: 'none',
       clientSecret: undefined,
@@ -40,9 +56,10 @@ describe('registering a client (RFC 7591 §3)', () => {
     });
     const { registrationClientUri: uri, registrationAccessToken: token } = registration;
     if (!uri || !token) throw new Error('the server manages no registrations');
-    expect(await deleteRegistration(uri, token, fetch)).toBe(true);
+    const managed = { ...registration, registrationClientUri: uri, registrationAccessToken: token };
+    expect(await deleteManaged(managed, fetch)).toBe(true);
     // A client that is gone has no token that could delete it again.
-    expect(await deleteRegistration(uri, token, fetch)).toBe(false);
+    expect(await deleteManaged(managed, fetch)).toBe(false);
   });
 
   it('asks for what MCP wants: native, one redirect URI, code and refresh tokens', async () => {
@@ -94,6 +111,14 @@ describe('registering a client (RFC 7591 §3)', () => {
     },
   );
 
+  it('takes a client without a secret for a public one when the server does not say', async () => {
+    const server = await startRawServer(() => made());
+    raw = server;
+    const { token_endpoint_auth_methods_supported: _, ...metadata } = fakeMetadata(server.url);
+    expect((await register(metadata)).authMethod).toBe('none');
+    expect(sent()?.[0].token_endpoint_auth_method).toBe('client_secret_basic');
+  });
+
   it('takes an empty secret for none', async () => {
     expect((await registerAt(made({ client_secret: '' }))).clientSecret).toBeUndefined();
   });
@@ -118,53 +143,78 @@ describe('registering a client (RFC 7591 §3)', () => {
       status: 400,
       body: { error: 'invalid_client_metadata', error_description: 'no' },
     };
-    await expect(registerAt(refusal, refusal, made())).rejects.toMatchObject({
-      code: 'registration_refused',
-    });
+    expect(await refusalAt(refusal, refusal, made())).toMatchObject({ error: 'invalid_client_metadata' });
     expect(raw?.requests).toHaveLength(2);
+  });
+
+  it('does not try again after another refusal', async () => {
+    await refusalAt({ status: 400, body: { error: 'invalid_redirect_uri' } }, made());
+    expect(raw?.requests).toHaveLength(1);
   });
 });
 
 describe('a registration that is refused', () => {
-  it.each<[string, RawAnswer, string]>([
+  it.each<[string, RawAnswer, RegistrationRefusal]>([
     [
       'an OAuth error',
       { status: 400, body: { error: 'invalid_redirect_uri', error_description: 'no http' } },
-      '400 invalid_redirect_uri "no http"',
+      { status: 400, error: 'invalid_redirect_uri', told: '400 invalid_redirect_uri "no http"' },
     ],
-    ['plain text', { status: 403, body: 'Only partners\u001b[2J' }, '403 "Only partners [2J"'],
-    ['a page', { status: 403, body: '<h1>Access denied</h1>' }, '403 "Access denied"'],
-    ['no client_id', { status: 201, body: { error: 'none left' } }, '201 none left'],
-  ])('by %s shows the reason in quotes, and what to ask the operator for', async (_, answer, reason) => {
-    await expect(registerAt(answer)).rejects.toMatchObject({
-      code: 'registration_refused',
-      message: expect.stringContaining(reason),
-      hint: expect.stringContaining(REDIRECT_URI),
-    });
+    [
+      'plain text',
+      { status: 403, body: 'Only partners\u001b[2J' },
+      { status: 403, error: undefined, told: '403 "Only partners [2J"' },
+    ],
+    [
+      'a page',
+      { status: 403, body: '<h1>Access denied</h1>' },
+      { status: 403, error: undefined, told: '403 "Access denied"' },
+    ],
+    [
+      'no client_id',
+      { status: 201, body: { error: 'none left' } },
+      { status: 201, error: 'none left', told: '201 none left' },
+    ],
+    ['a client_id that is none', made({ client_id: '' }), { status: 201, error: undefined, told: '201' }],
+    [
+      'an error that is no text',
+      { status: 400, body: { error: {} } },
+      { status: 400, error: undefined, told: '400' },
+    ],
+  ])('by %s is told with the reason in quotes', async (_, answer, refusal) => {
+    expect(await refusalAt(answer)).toEqual(refusal);
   });
 
-  it('never shows a secret of a half answer', async () => {
-    const error: unknown = await registerAt({
-      status: 201,
-      body: { clientId: 'x', client_secret: 'fake-secret' },
-    }).catch((thrown: unknown) => thrown);
-    expect(error).toMatchObject({ code: 'registration_refused' });
-    expect(`${error}`).not.toContain('fake-secret');
-  });
-
-  it('because there is no endpoint says what to ask the operator for', async () => {
-    const { registration_endpoint: _, ...metadata } = fakeMetadata('https://as.example.com');
-    await expect(registerClient(metadata, REDIRECT_URI, fetch)).rejects.toMatchObject({
-      code: 'registration_refused',
-      hint: expect.stringContaining(`${REDIRECT_URI}\nand give it with --client-id`),
-    });
+  it('never tells a secret of a half answer', async () => {
+    const half = { clientId: 'x', client_secret: 'fake-secret' };
+    expect(JSON.stringify(await refusalAt({ status: 201, body: half }))).not.toContain('fake-secret');
   });
 
   it('by a real server that wants an invitation is refused', async () => {
     real = await startAuthorizationServer({ openRegistration: false });
-    const metadata = await discoverServer(real.issuer, fetch);
-    await expect(registerClient(metadata, REDIRECT_URI, fetch)).rejects.toMatchObject({
+    const { registration_endpoint = '', ...metadata } = await discoverServer(real.issuer, fetch);
+    const wishes = { redirectUri: REDIRECT_URI };
+    expect(await registerClient({ ...metadata, registration_endpoint }, wishes, fetch)).toMatchObject({
+      error: 'invalid_token',
+    });
+  });
+
+  it('becomes an error that says what to ask the operator for', () => {
+    const metadata = fakeMetadata('https://as.example.com');
+    const refusal = {
+      status: 400,
+      error: 'invalid_redirect_uri',
+      told: '400 invalid_redirect_uri "no http"',
+    };
+    expect(registrationRefused(metadata, REDIRECT_URI, refusal)).toMatchObject({
       code: 'registration_refused',
+      message: 'https://as.example.com refused to register a client: 400 invalid_redirect_uri "no http"',
+      hint: expect.stringContaining(`${REDIRECT_URI}\nthen give it with --client-id`),
+    });
+    expect(registrationRefused(metadata, REDIRECT_URI, undefined)).toMatchObject({
+      code: 'registration_refused',
+      message: 'https://as.example.com does not register clients by itself',
+      hint: expect.stringContaining(`${REDIRECT_URI}\nthen give it with --client-id`),
     });
   });
 });
@@ -177,26 +227,5 @@ describe('a registration that cannot be made now', () => {
   ])('because %s is worth another try', async (_, answer) => {
     const temporary = expect.stringMatching(/^(upstream_unavailable|rate_limited)$/);
     await expect(registerAt(answer)).rejects.toMatchObject({ code: temporary });
-  });
-});
-
-describe('taking a registration back (RFC 7592 §2.3)', () => {
-  it.each([
-    [204, true],
-    [200, true],
-    [404, true],
-    [401, false],
-    [500, false],
-  ])('that is answered with %i is done: %s', async (status, isDone) => {
-    raw = await startRawServer(() => ({ status }));
-    expect(await deleteRegistration(`${raw.url}/register/1`, new Secret('fake-token'), fetch)).toBe(isDone);
-    expect(raw.requests[0]).toMatchObject({ method: 'DELETE', path: '/register/1' });
-    expect(raw.requests[0]?.headers.authorization).toBe('Bearer fake-token');
-  });
-
-  it('sends its token to no unsafe URL, and never throws', async () => {
-    expect(await deleteRegistration('http://as.example.com/1', new Secret('fake-token'), fetch)).toBe(false);
-    raw = await startRawServer(() => 'reset');
-    expect(await deleteRegistration(raw.url, new Secret('fake-token'), fetch)).toBe(false);
   });
 });

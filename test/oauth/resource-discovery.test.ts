@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { discoverResource } from '../../src/oauth/resource-discovery.ts';
+import { askForEntry, discoverResource } from '../../src/oauth/resource-discovery.ts';
 import { type AuthorizationServer, startAuthorizationServer } from '../support/authorization-server.ts';
 import { type McpServerOptions, type McpTestServer, startMcpServer } from '../support/mcp-server.ts';
 import { fetch, serveRoutes } from '../support/provider.ts';
@@ -33,10 +33,21 @@ function metadata(resource: string, changes: object = {}): RawAnswer {
   };
 }
 
+/** All that a server says of itself, and the places looked at. */
+async function discoverAt(url: string, pinned: string | null = null) {
+  const seen: string[] = [];
+  const entrance = await askForEntry(url, () => fetch);
+  return { entrance, found: await discoverResource(url, entrance, fetch, pinned, seen), seen };
+}
+
 /** Asks a server that has `/mcp`, answering 401 unless the routes say otherwise. */
-async function discover(routes: (url: string) => Record<string, RawAnswer>, path = '/mcp') {
+async function discover(
+  routes: (url: string) => Record<string, RawAnswer>,
+  path = '/mcp',
+  pinned?: string,
+): ReturnType<typeof discoverAt> {
   raw = await serveRoutes((url) => ({ [path]: UNAUTHORIZED, ...routes(url) }));
-  return discoverResource(`${raw.url}${path}`, fetch);
+  return discoverAt(`${raw.url}${path}`, pinned);
 }
 
 const asked = () => raw?.requests.map(({ method, path }) => `${method} ${path}`);
@@ -54,12 +65,13 @@ describe('a protected resource (RFC 9728 §3, §5)', () => {
   ])('of a real server is found: %s', async (_, options) => {
     authorizationServer = await startAuthorizationServer();
     mcp = await startMcpServer({ ...options, authorizationServer });
-    expect(await discoverResource(mcp.url, fetch)).toEqual({
+    const { entrance, found } = await discoverAt(mcp.url);
+    expect(found).toEqual({
       resource: mcp.url,
       authorizationServers: [authorizationServer.issuer],
-      challengeScope: 'mcp:all',
       scopesSupported: ['mcp:all'],
     });
+    expect(entrance).toMatchObject({ status: 401, challenge: { scope: 'mcp:all' } });
   });
 
   it('is looked for at the URL of the challenge, then with the path, then at the root', async () => {
@@ -73,38 +85,31 @@ describe('a protected resource (RFC 9728 §3, §5)', () => {
   });
 
   it('is found behind a dead URL that came first in the challenge', async () => {
-    const found = await discover((url) => ({
+    const { found } = await discover((url) => ({
       '/mcp': challenged(`${url}/dead`, `${url}/custom`),
       '/custom': metadata(`${url}/mcp`),
     }));
-    expect(found.authorizationServers).toEqual([ISSUER]);
+    expect(found?.authorizationServers).toEqual([ISSUER]);
     expect(asked()).toEqual(['POST /mcp', 'GET /dead', 'GET /custom']);
   });
 
   it('is found although the challenge names a URL no credential may travel to', async () => {
-    const found = await discover((url) => ({
+    const { found } = await discover((url) => ({
       '/mcp': challenged('http://10.0.0.1/internal'),
       [`${WELL_KNOWN}/mcp`]: metadata(`${url}/mcp`),
     }));
-    expect(found.authorizationServers).toEqual([ISSUER]);
+    expect(found?.authorizationServers).toEqual([ISSUER]);
   });
 
   it('is asked for once at each place', async () => {
-    const refused = discover((url) => ({ '/': challenged(`${url}${WELL_KNOWN}`) }), '/');
-    await expect(refused).rejects.toMatchObject({ code: 'discovery_failed' });
+    const { found } = await discover((url) => ({ '/': challenged(`${url}${WELL_KNOWN}`) }), '/');
+    expect(found).toBeUndefined();
     expect(asked()).toEqual(['POST /', `GET ${WELL_KNOWN}`]);
   });
 
   it('keeps the query of its own URL in the path form', async () => {
     await discover((url) => ({ [`${WELL_KNOWN}/mcp?team=7`]: metadata(`${url}/mcp`) }), '/mcp?team=7');
     expect(asked()).toEqual(['POST /mcp?team=7', `GET ${WELL_KNOWN}/mcp?team=7`]);
-  });
-
-  it('is asked for entry like an MCP client would, without a token', async () => {
-    await discover((url) => ({ [`${WELL_KNOWN}/mcp`]: metadata(`${url}/mcp`) }));
-    const [first] = raw?.requests ?? [];
-    expect(first?.headers.authorization).toBeUndefined();
-    expect(JSON.parse(first?.body ?? '')).toMatchObject({ jsonrpc: '2.0', method: 'initialize' });
   });
 
   it.each<[string, RawAnswer]>([
@@ -115,21 +120,30 @@ describe('a protected resource (RFC 9728 §3, §5)', () => {
     ['JSON of another kind', { status: 200, body: { hello: 'world' } }],
     ['metadata without a server', { status: 200, body: { resource: 'x', authorization_servers: [] } }],
     ['a 406', { status: 406, body: { error: 'no' } }],
-    ['a redirect', { status: 301, headers: { location: '/elsewhere' } }],
+    ['a redirect to nothing', { status: 301, headers: { location: '/elsewhere' } }],
   ])('is looked for at the next place after %s', async (_, answer) => {
-    const found = await discover((url) => ({
+    const { found } = await discover((url) => ({
       [`${WELL_KNOWN}/mcp`]: answer,
       [WELL_KNOWN]: metadata(`${url}/mcp`),
     }));
-    expect(found.authorizationServers).toEqual([ISSUER]);
+    expect(found?.authorizationServers).toEqual([ISSUER]);
+  });
+
+  it('is found where its document has moved', async () => {
+    const { found } = await discover((url) => ({
+      [`${WELL_KNOWN}/mcp`]: { status: 308, headers: { location: '/moved' } },
+      '/moved': metadata(`${url}/mcp`),
+    }));
+    expect(found?.authorizationServers).toEqual([ISSUER]);
+    expect(asked()).toEqual(['POST /mcp', `GET ${WELL_KNOWN}/mcp`, 'GET /moved']);
   });
 
   it('takes scopes that are null or no list for unknown', async () => {
     for (const scopes_supported of [null, 'mcp:all', []]) {
-      const found = await discover((url) => ({
+      const { found } = await discover((url) => ({
         [`${WELL_KNOWN}/mcp`]: metadata(`${url}/mcp`, { scopes_supported }),
       }));
-      expect(found.scopesSupported).toBeUndefined();
+      expect(found?.scopesSupported).toBeUndefined();
       await raw?.close();
     }
   });
@@ -143,8 +157,11 @@ describe('the resource its metadata names (RFC 9728 §3.3)', () => {
     ['a parent in whole segments', '/apis'],
   ])('may be %s, and is kept to the letter', async (_, path) => {
     const url = path === '/apis' ? '/apis/mcp' : '/mcp';
-    const found = await discover((base) => ({ [`${WELL_KNOWN}${url}`]: metadata(`${base}${path}`) }), url);
-    expect(found.resource).toBe(`${raw?.url}${path}`);
+    const { found } = await discover(
+      (base) => ({ [`${WELL_KNOWN}${url}`]: metadata(`${base}${path}`) }),
+      url,
+    );
+    expect(found?.resource).toBe(`${raw?.url}${path}`);
   });
 
   it.each<[string, (base: string) => unknown]>([
@@ -168,48 +185,63 @@ describe('the resource its metadata names (RFC 9728 §3.3)', () => {
   });
 });
 
-describe('a server that does not say how to sign in', () => {
-  it('because it needs no login is told apart', async () => {
-    mcp = await startMcpServer({ withoutAuth: true });
-    await expect(discoverResource(mcp.url, fetch)).rejects.toMatchObject({ code: 'no_login_needed' });
-  });
-
-  it('because it is a web site, which answers a page to everything, does not count as open', async () => {
-    const headers = { 'content-type': 'text/html; charset=utf-8' };
-    const refused = discover(() => ({ '/mcp': { status: 200, headers, body: '<title>an app</title>' } }));
-    await expect(refused).rejects.toMatchObject({ code: 'discovery_failed' });
-  });
-
-  it('because it keeps silent is told with every place looked at', async () => {
-    const error: unknown = await discover(() => ({})).catch((thrown: unknown) => thrown);
-    const places = `${raw?.url}${WELL_KNOWN}/mcp (404)\n  ${raw?.url}${WELL_KNOWN} (404)`;
-    expect(error).toMatchObject({
-      code: 'discovery_failed',
-      message: expect.stringContaining('401'),
-      hint: expect.stringContaining(places),
+describe('a resource that an operator vouches for', () => {
+  it('counts in place of the one that the metadata names', async () => {
+    const other = () => ({ [`${WELL_KNOWN}/mcp`]: metadata('https://internal.example.com/mcp') });
+    const pinned = 'https://MCP.example.com/mcp';
+    const { found } = await discover(other, '/mcp', pinned);
+    expect(found).toEqual({
+      resource: pinned,
+      authorizationServers: [ISSUER],
+      scopesSupported: ['mcp:all'],
     });
   });
 
-  it('because the URL is wrong is told with the status', async () => {
-    await expect(discover(() => ({ '/mcp': { status: 404 } }))).rejects.toMatchObject({
-      code: 'discovery_failed',
-      message: expect.stringContaining('404'),
+  it('is what the refusal of a stranger tells about', async () => {
+    const refused = discover(() => ({ [`${WELL_KNOWN}/mcp`]: metadata('https://internal.example.com/mcp') }));
+    await expect(refused).rejects.toMatchObject({
+      code: 'resource_mismatch',
+      hint: expect.stringMatching(/vouch for it with --resource$/),
+    });
+  });
+});
+
+describe('a resource that takes only tokens bound to a key (RFC 9449)', () => {
+  const bound = (dpop_bound_access_tokens_required: unknown) =>
+    discover((url) => ({
+      [`${WELL_KNOWN}/mcp`]: metadata(`${url}/mcp`, { dpop_bound_access_tokens_required }),
+    }));
+
+  it('is of no use to agents, and refused before anybody is asked', async () => {
+    await expect(bound(true)).rejects.toMatchObject({
+      code: 'config_error',
+      message: expect.stringContaining('(DPoP)'),
+      hint: expect.stringContaining('Bearer'),
     });
   });
 
-  it.each(['/mcp', `${WELL_KNOWN}/mcp`])('because %s is out of order is told as that', async (path) => {
-    const refused = discover(() => ({ [path]: { status: 502, body: '<h1>Bad Gateway</h1>' } }));
+  it.each([false, null, 'true'])('is not meant by %j', async (value) => {
+    expect((await bound(value)).found?.authorizationServers).toEqual([ISSUER]);
+  });
+});
+
+describe('a server that publishes nothing', () => {
+  it('is told with every place looked at', async () => {
+    const { found, seen } = await discover(() => ({ [WELL_KNOWN]: { status: 200, body: '<h1>app</h1>' } }));
+    expect(found).toBeUndefined();
+    expect(seen).toEqual([
+      `${raw?.url}${WELL_KNOWN}/mcp (404)`,
+      `${raw?.url}${WELL_KNOWN} (200, not this metadata)`,
+    ]);
+  });
+
+  it('because its document is out of order is told as that, after asking twice', async () => {
+    const place = `${WELL_KNOWN}/mcp`;
+    const refused = discover(() => ({ [place]: { status: 502, body: '<h1>Bad Gateway</h1>' } }));
     await expect(refused).rejects.toMatchObject({
       code: 'upstream_unavailable',
       message: expect.stringContaining('502'),
     });
-  });
-
-  it('because it cannot be reached is told as that', async () => {
-    const gone = await serveRoutes(() => ({}));
-    await gone.close();
-    await expect(discoverResource(`${gone.url}/mcp`, fetch)).rejects.toMatchObject({
-      code: 'upstream_unavailable',
-    });
+    expect(asked()).toEqual(['POST /mcp', `GET ${place}`, `GET ${place}`]);
   });
 });

@@ -45,6 +45,14 @@ describe('revoking a token (RFC 7009)', () => {
     });
   });
 
+  it('proves a client whose server does not decode', async () => {
+    raw = await startRawServer(() => ({ status: 200 }));
+    const client = { clientId: 'fake:client', authMethod: 'client_secret_basic', clientSecret: TOKEN };
+    const metadata = fakeMetadata(raw.url);
+    expect(await revokeToken(metadata, client, TOKEN, 'refresh_token', fetch, 'raw')).toBe('revoked');
+    expect(raw.requests[0]?.headers.authorization).toBe(`Basic ${btoa('fake:client:fake-refresh')}`);
+  });
+
   it('is not possible where the server names no endpoint', async () => {
     const { revocation_endpoint: _, ...metadata } = fakeMetadata('https://as.example.com');
     expect(await revokeToken(metadata, PUBLIC, TOKEN, 'refresh_token', fetch)).toBe('unsupported');

@@ -68,13 +68,22 @@ describe('looking up an authorization server (RFC 8414 §3)', () => {
     ],
     ['a 406', { status: 406, body: { error: 'not acceptable' } }],
     ['a 401', { status: 401 }],
-    ['a redirect', { status: 302, headers: { location: OIDC } }],
+    ['a redirect to nothing', { status: 302, headers: { location: '/elsewhere' } }],
   ])('passes over %s', async (_, answer) => {
     const metadata = await discover((url) => ({
       [OAUTH]: answer,
       [OIDC]: { status: 200, body: fakeMetadata(url) },
     }));
     expect(metadata.issuer).toBe(raw?.url);
+  });
+
+  it('goes where a document has moved', async () => {
+    const metadata = await discover((url) => ({
+      [OAUTH]: { status: 302, headers: { location: '/moved' } },
+      '/moved': { status: 200, body: fakeMetadata(url) },
+    }));
+    expect(metadata.issuer).toBe(raw?.url);
+    expect(asked()).toEqual([`GET ${OAUTH}`, 'GET /moved']);
   });
 
   it('says where it looked when there is nothing', async () => {
@@ -90,6 +99,7 @@ describe('looking up an authorization server (RFC 8414 §3)', () => {
     await expect(discover(() => ({ [OAUTH]: { status: 503 } }))).rejects.toMatchObject({
       code: 'upstream_unavailable',
     });
+    expect(asked()).toEqual([`GET ${OAUTH}`, `GET ${OAUTH}`]);
   });
 
   it('tells a server that cannot be reached', async () => {

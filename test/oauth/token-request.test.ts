@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { judgeRefresh } from '../../src/core/verdict.ts';
-import { observe } from '../../src/oauth/token-request.ts';
+import { observe, requestOptions } from '../../src/oauth/token-request.ts';
 import { NOW } from '../support/connection.ts';
 import { closeServer, listenOnLoopback } from '../support/loopback.ts';
 import { fetch } from '../support/provider.ts';
@@ -93,5 +93,14 @@ describe('the answer of a token endpoint', () => {
     const answer = await observeAt(gone.url);
     expect(answer).toEqual({ kind: 'not_sent', code: 'econnrefused' });
     expect(judgeRefresh(answer).verdict).toBe('not_processed');
+  });
+});
+
+describe('the parameters of a token request', () => {
+  it('are those that are given: what is undefined is left out', () => {
+    const given = { resource: undefined, scope: 'mcp:all' };
+    const { additionalParameters } = requestOptions('https://as.example.com/token', fetch, given);
+    expect(additionalParameters).toEqual({ scope: 'mcp:all' });
+    expect(additionalParameters).not.toHaveProperty('resource');
   });
 });

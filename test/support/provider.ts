@@ -1,4 +1,5 @@
 import { createFetch } from '../../src/oauth/http.ts';
+import { type Registration, type RegistrationWishes, registerClient } from '../../src/oauth/registration.ts';
 import type { ServerMetadata } from '../../src/oauth/server-discovery.ts';
 import { type RawAnswer, type RawServer, startRawServer } from './raw-server.ts';
 
@@ -23,6 +24,19 @@ export function fakeMetadata(issuer: string, changes: Partial<ServerMetadata> = 
     token_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'client_secret_post'],
     ...changes,
   };
+}
+
+/** Registers at the endpoint the metadata names. Throws when it names none, or the server refuses. */
+export async function register(
+  metadata: ServerMetadata,
+  wishes: Partial<RegistrationWishes> = {},
+): Promise<Registration> {
+  const { registration_endpoint } = metadata;
+  if (registration_endpoint === undefined) throw new Error('the server registers nobody');
+  const asked = { redirectUri: REDIRECT_URI, ...wishes };
+  const answer = await registerClient({ ...metadata, registration_endpoint }, asked, fetch);
+  if ('told' in answer) throw new Error(`the server refused: ${answer.told}`);
+  return answer;
 }
 
 /** A raw server with one fixed answer per path, query included; 404 for every other path. */

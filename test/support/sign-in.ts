@@ -1,5 +1,6 @@
 import type { Broker } from '../../src/broker/index.ts';
-import type { ConnectedEvent, LoginEvent, LoginRequest } from '../../src/broker/login.ts';
+import type { LoginRequest } from '../../src/broker/login.ts';
+import type { ConnectedEvent, LoginEvent } from '../../src/broker/login-events.ts';
 import type { AuthorizationServer } from './authorization-server.ts';
 
 /** A login that waits for its person. */
@@ -11,7 +12,8 @@ export interface PendingLogin {
   notices: string[];
   paste(line: string): void;
   endPaste(): void;
-  abort(): void;
+  /** The person gives up, for this reason. */
+  abort(reason?: unknown): void;
   done: Promise<ConnectedEvent>;
 }
 
@@ -32,7 +34,7 @@ export function beginLogin(
     },
   });
   const done = broker.login(
-    { target, scopes: [], name: 'demo', ...request },
+    { target, name: 'demo', ...request },
     {
       onEvent(event) {
         events.push(event);
@@ -52,7 +54,7 @@ export function beginLogin(
     notices,
     paste: (line) => input?.enqueue(line),
     endPaste: () => input?.close(),
-    abort: () => interrupt.abort(),
+    abort: (reason) => interrupt.abort(reason),
     done,
   };
 }

@@ -11,6 +11,7 @@ import {
   sealTokenSet,
 } from '../../src/vault/connections.ts';
 import { openVault, type Vault } from '../../src/vault/index.ts';
+import type { LoginPurpose } from '../../src/vault/logins.ts';
 import { saveServer } from '../../src/vault/servers.ts';
 import { createHome, type Home } from './home.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
@@ -70,15 +71,27 @@ export function fakeTokens(label: string, receivedAt: number, changes: Partial<T
 }
 
 /** A registered public client of `https://as.example.com`, changed as the test wants. */
+/** What a login in flight is for. */
+export function fakePurpose(connection: string): LoginPurpose {
+  const url = `https://mcp.example.com/${connection}`;
+  const settings = { network: 'public' } as const;
+  return {
+    ...{ connection, server: connection, account: null, url, resource: url },
+    ...{ scope: 'mcp:all', expectedAccount: null, settings },
+  };
+}
+
 export function fakeClient(changes: Partial<Client> = {}): Client {
   return {
     rowId: randomUUID(),
+    generation: 1,
     issuer: 'https://as.example.com',
     redirectUri: 'http://127.0.0.1:39999/callback',
     source: 'registered',
     clientId: 'fake-client',
     authMethod: 'none',
     clientSecret: undefined,
+    clientKey: undefined,
     clientSecretExpiresAt: null,
     registrationClientUri: undefined,
     registrationAccessToken: undefined,
@@ -105,7 +118,15 @@ export async function storeConnection(
     yield* saveServer({ name: server, url, kind: 'oauth', resource: url, createdAt: now });
     yield* insertIt();
     yield* insertConnection(
-      { id, name, server, account: name.split('@')[1] ?? null, clientRowId: client.rowId, createdAt: now },
+      {
+        id,
+        name,
+        server,
+        account: name.split('@')[1] ?? null,
+        clientRowId: client.rowId,
+        isMinted: false,
+        createdAt: now,
+      },
       tokens,
     );
     return yield* findConnection(name);

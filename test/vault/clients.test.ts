@@ -20,7 +20,7 @@ import {
   type Server,
   saveServer,
 } from '../../src/vault/servers.ts';
-import { fakeClient, openTestVault, storeConnection, type TestVault } from '../support/vault.ts';
+import { fakeClient, fakePurpose, openTestVault, storeConnection, type TestVault } from '../support/vault.ts';
 
 let test: TestVault;
 
@@ -111,7 +111,7 @@ describe('forgetting a client', () => {
     const { rowId } = await insert();
     const login = {
       id: 'login-1',
-      connection: 'coda',
+      purpose: fakePurpose('coda'),
       clientRowId: rowId,
       issuer: 'https://as.example.com',
       redirectUri: 'http://127.0.0.1:39999/callback',

@@ -5,7 +5,7 @@ import { Secret } from '../../src/secret.ts';
 import { deleteUnusedClient, insertClient } from '../../src/vault/clients.ts';
 import { query } from '../../src/vault/database.ts';
 import { consumeLogin, deleteLogin, insertLogin, type PendingLogin } from '../../src/vault/logins.ts';
-import { fakeClient, openTestVault, type TestVault } from '../support/vault.ts';
+import { fakeClient, fakePurpose, openTestVault, type TestVault } from '../support/vault.ts';
 
 let test: TestVault;
 let login: PendingLogin;
@@ -24,7 +24,7 @@ afterEach(() => test.close());
 function pending(clientRowId: string, state: string, expiresAt: number): PendingLogin {
   return {
     id: randomUUID(),
-    connection: 'coda',
+    purpose: fakePurpose('coda'),
     clientRowId,
     issuer: 'https://as.example.com',
     redirectUri: 'http://127.0.0.1:39999/callback',
