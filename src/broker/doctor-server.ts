@@ -46,20 +46,6 @@ export interface ClockWatch {
   skews: Skew[];
 }
 
-/** A request that is still looking up its host or connecting does not notice its signal; who waits for it does. */
-export function impatient(fetchFor: FetchFor): FetchFor {
-  return (network) => async (url, init) => {
-    const request = fetchFor(network)(url, init);
-    const { signal } = init ?? {};
-    if (!signal) return request;
-    const { promise: given, reject } = Promise.withResolvers<never>();
-    const giveUp = () => reject(signal.reason);
-    if (signal.aborted) giveUp();
-    signal.addEventListener('abort', giveUp, { once: true });
-    return Promise.race([request, given]).finally(() => signal.removeEventListener('abort', giveUp));
-  };
-}
-
 /** Looks at the `Date` of each answer. */
 export function watchClocks({ fetchFor, clock }: Pick<Doctor, 'fetchFor' | 'clock'>): ClockWatch {
   const skews: Skew[] = [];

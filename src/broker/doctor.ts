@@ -22,7 +22,7 @@ import { DEFAULT_SETTINGS } from '../core/server-settings.ts';
 import { BrokerError } from '../errors.ts';
 import type { Fetch } from '../oauth/http.ts';
 import { examineConnection } from './doctor-connection.ts';
-import { type Doctor, examineServer, impatient, type ServerFindings, watchClocks } from './doctor-server.ts';
+import { type Doctor, examineServer, type ServerFindings, watchClocks } from './doctor-server.ts';
 import { type DoctorTarget, findPatients, type Patient, readDoctorTarget } from './doctor-target.ts';
 import { examineVault, type VaultFindings } from './doctor-vault.ts';
 import { networks } from './index.ts';
@@ -46,7 +46,7 @@ export async function diagnose(
   words?: string,
 ): Promise<Diagnosis[]> {
   const target = words === undefined ? undefined : readDoctorTarget(words);
-  const fetchFor = impatient(fetch ? () => fetch : networks(settings));
+  const fetchFor = fetch ? () => fetch : networks(settings);
   const wantsVault = target?.url === undefined || existsSync(settings.database);
   const findings = wantsVault ? await examineVault(settings, clock) : undefined;
   const doctor = { clock, fetchFor, vault: findings?.vault };

@@ -6,6 +6,7 @@
  * the redirect URI to the letter.
  */
 import { readRedirectUri } from '../core/redirect.ts';
+import { clientAuth } from '../oauth/client-auth.ts';
 import type { Fetch } from '../oauth/http.ts';
 import { abortable } from '../oauth/http.ts';
 import type { Registration } from '../oauth/registration.ts';
@@ -14,6 +15,7 @@ import type { ServerMetadata } from '../oauth/server-discovery.ts';
 import { reached } from '../steps.ts';
 import {
   type Client,
+  findClient,
   findClientsByIssuer,
   insertClient,
   openClient,
@@ -45,9 +47,13 @@ export async function prepareClient(
   const fetch = abortable(context.fetchFor(circumstances.network), circumstances.signal);
   const { best, isFirst } = await findKnown(context, metadata, wishes, circumstances);
   const known = best && (await lookAfter(context, metadata, best, fetch));
-  if (known) return { client: known, listener: await listenFor(wishes, known.redirectUri) };
-
-  const made = await makeClient(context, metadata, wishes, { ...circumstances, fetch, isFirst });
+  if (known) {
+    // What cannot authenticate should be told before a person is asked, not after.
+    clientAuth(known);
+    return { client: known, listener: await listenFor(wishes, known.redirectUri) };
+  }
+  const all = { ...(await enteredBefore(context, metadata, circumstances)), ...withoutGaps(wishes) };
+  const made = await makeClient(context, metadata, all, { ...circumstances, fetch, isFirst });
   try {
     const insert = await insertClient(context.vault.sealer, made.client);
     await context.vault.transaction(insert);
@@ -57,6 +63,19 @@ export async function prepareClient(
     await made.listener?.close();
     throw error;
   }
+}
+
+/** The client an operator has entered for this connection is never replaced by one of ours: it gets another redirect URI. */
+async function enteredBefore(
+  { vault }: Context,
+  { issuer }: ServerMetadata,
+  { existing }: ClientCircumstances,
+): Promise<ClientWishes> {
+  const rowId = existing?.clientRowId;
+  const row = rowId ? await vault.run(() => findClient(rowId)) : undefined;
+  if (row?.source !== 'configured' || row.issuer !== issuer) return {};
+  const { clientId, clientSecret, clientKey } = await openClient(vault.sealer, row);
+  return { clientId, clientSecret, clientKey };
 }
 
 /** The client of earlier logins that fits best, and whether none was registered at this issuer before. */
@@ -124,18 +143,21 @@ async function readState(client: Client, now: number, fetch: Fetch) {
   const managed = { ...client, registrationClientUri, registrationAccessToken };
   const read = await readManaged(managed, fetch);
   if (read.kind !== 'there') return read.kind;
-  const seen: typeof managed = Object.assign({ ...managed }, withoutGaps(read.registration));
+  const seen: typeof managed = Object.assign({ ...managed }, told(read.registration));
   const ends = seen.clientSecretExpiresAt;
   if (ends === null || ends - now > SECRET_MARGIN_MS) return seen;
   const renewed = await renewManaged(seen, read.metadata, fetch);
-  return renewed.kind === 'there' ? { ...seen, ...withoutGaps(renewed.registration) } : seen;
+  return renewed.kind === 'there' ? { ...seen, ...told(renewed.registration) } : seen;
 }
 
 /**
  * What a server leaves out of such an answer is as it was, and without the secret its end too. How we authenticate is
  * what has worked, whatever is told.
  */
-function withoutGaps({ authMethod: _, clientSecretExpiresAt, ...told }: Registration): Partial<Registration> {
-  const given = told.clientSecret === undefined ? told : { ...told, clientSecretExpiresAt };
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+function told({ authMethod: _, clientSecretExpiresAt, ...answered }: Registration): Partial<Registration> {
+  return withoutGaps(answered.clientSecret === undefined ? answered : { ...answered, clientSecretExpiresAt });
+}
+
+function withoutGaps<T extends object>(fields: T): Partial<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
 }

@@ -51,8 +51,6 @@ export async function makeClient(
       authMethod:
         wishes.authMethod ?? document?.authMethod ?? chooseAuthMethod(metadata, proofOf(configured(wishes))),
     });
-    // What cannot authenticate should be told before a person is asked, not after.
-    clientAuth(client);
     return await ready(client, wishes, listener);
   } catch (error) {
     await listener.close();
@@ -76,8 +74,10 @@ async function listenForNew(
   return listenForCallback({ host: redirect.host, port, path: redirect.path });
 }
 
-/** Gives up the listener where nobody should listen. */
+/** Gives up the listener where nobody should listen. Throws `config_error` for a client that cannot authenticate. */
 async function ready(client: Client, wishes: ClientWishes, listener: LoopbackListener): Promise<ReadyClient> {
+  // What cannot authenticate should be told before a person is asked, not after.
+  clientAuth(client);
   if (isListenedFor(wishes, client.redirectUri)) return { client, listener };
   await listener.close();
   return { client, listener: undefined };

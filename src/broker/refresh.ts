@@ -27,6 +27,9 @@ import { endLogin, recordMisasked, recordRefusal } from './refresh-refusal.ts';
 import { keepAnswer } from './refresh-success.ts';
 import { gone, stateError } from './state-errors.ts';
 
+/** It is found out again at the next refresh. */
+const NOT_REMEMBERED = 'the manner of asking that worked could not be remembered';
+
 /** The request of a sleeper that woke up is over by then, and its answer saved. */
 const SLEEPER_PATIENCE_MS = REQUEST_DEADLINE_MS + 5_000;
 const SLEEPER_POLL_MS = 100;
@@ -174,7 +177,8 @@ async function refreshOnce(
   const presented = { stored, tokens, rotation, flight, recovery: settings.recovery };
   if (verdict.verdict === 'success') {
     const kept = await keepAnswer(parts, presented, answer);
-    if (another) await rememberManner(parts, server, another);
+    if (another)
+      await rememberManner(parts, server, another).catch((error) => log.warn({ err: error }, NOT_REMEMBERED));
     return kept;
   }
   const isMisasked = verdict.verdict === 'client_invalid' || verdict.verdict === 'config_error';

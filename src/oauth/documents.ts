@@ -18,7 +18,7 @@ export interface Fetched {
 /**
  * Fetches a document. A server that is out of order is asked once more: its failure must not pass for an absence.
  *
- * Throws `upstream_unavailable` (network, 5xx, 429).
+ * Throws `upstream_unavailable` (network, 5xx, 429), `discovery_failed` (it leads where we must not go, or in circles).
  */
 export async function fetchDocument(url: string, fetch: Fetch): Promise<Fetched> {
   const get = async () => {
