@@ -1,17 +1,17 @@
 /**
- * `npm run conformance`: runs every scenario and writes what came of it into the table of docs/conformance.md. The
- * rest of that document stays.
+ * `npm run conformance`: runs every scenario and writes what came of it into the table of docs/conformance.md, and
+ * behind it the map of requirements. `npm run conformance -- --requirements` writes only that map, which takes no time.
+ * The rest of that document stays.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { rewritePart } from './document.ts';
+import { requirementsText } from './requirements.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
-import { openSuite, type Result } from './suite.ts';
+import { openSuite, type Result, type Suite } from './suite.ts';
 import { countDecided, countPassed, faultsOf } from './verdict.ts';
 
 const DOCUMENT = fileURLToPath(new URL('../../docs/conformance.md', import.meta.url));
-
-/** In the document, around what is written here. */
-const TABLE = /(?<=<!-- npm run conformance -->\n).*?(?=<!-- end -->)/s;
 
 const VERDICTS = {
   works: 'passes',
@@ -19,25 +19,34 @@ const VERDICTS = {
   declines: 'declined: the broker takes no bound tokens, and says so before it asks for one',
 } as const;
 
-const suite = await openSuite();
-try {
-  const outcomes = await Promise.all(SCENARIOS.map(outcomeOf));
-  const failed = outcomes.flatMap(({ faults }) => faults);
-  const rows = outcomes.map(({ row }) => row);
-  const head = '| scenario | revisions of MCP | checks passed | result |\n|---|---|---|---|';
-  const table = `${head}\n${rows.join('\n')}\n`;
-  writeFileSync(
-    DOCUMENT,
-    readFileSync(DOCUMENT, 'utf8').replace(TABLE, () => table),
-  );
-  const verdict = failed.length === 0 ? 'all scenarios come out as they must' : failed.join('\n');
-  process.stdout.write(`${verdict}; docs/conformance.md is written\n`);
-  process.exitCode = failed.length === 0 ? 0 : 1;
-} finally {
-  await suite.close();
+write('requirements', requirementsText());
+if (!process.argv.includes('--requirements')) await runScenarios();
+
+/** Sets the exit code to 1 when one comes out as it must not. */
+async function runScenarios(): Promise<void> {
+  const suite = await openSuite();
+  try {
+    const outcomes = await Promise.all(SCENARIOS.map((scenario) => outcomeOf(suite, scenario)));
+    const failed = outcomes.flatMap(({ faults }) => faults);
+    const rows = outcomes.map(({ row }) => row);
+    const head = '| scenario | revisions of MCP | checks passed | result |\n|---|---|---|---|';
+    write('npm run conformance', `${head}\n${rows.join('\n')}\n`);
+    const verdict = failed.length === 0 ? 'all scenarios come out as they must' : failed.join('\n');
+    process.stdout.write(`${verdict}; docs/conformance.md is written\n`);
+    process.exitCode = failed.length === 0 ? 0 : 1;
+  } finally {
+    await suite.close();
+  }
 }
 
-async function outcomeOf({ name, versions, expected }: Scenario): Promise<{ row: string; faults: string[] }> {
+function write(part: string, text: string): void {
+  writeFileSync(DOCUMENT, rewritePart(readFileSync(DOCUMENT, 'utf8'), part, text));
+}
+
+async function outcomeOf(
+  suite: Suite,
+  { name, versions, expected }: Scenario,
+): Promise<{ row: string; faults: string[] }> {
   const results = await Promise.all(versions.map((version) => suite.run(name, version)));
   const faults = results.flatMap((result, index) =>
     faultsOf(expected, result).map((fault) => `${name} in MCP ${versions[index]}: ${fault}`),
