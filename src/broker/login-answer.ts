@@ -36,6 +36,8 @@ export interface LoginAnswer {
 export type Recognise = (parameters: URLSearchParams) => Promise<Omit<LoginAnswer, 'show'> | undefined>;
 
 /**
+ * The answer. Undefined: nobody listens, and what could be pasted has ended.
+ *
  * Throws `login_timeout`, `interrupted`, and what `recognise` throws.
  *
  * @param bareCode makes the parameters of an answer from a code alone; undefined where that is not safe
@@ -44,8 +46,8 @@ export async function awaitAnswer(
   sources: AnswerSources,
   recognise: Recognise,
   bareCode?: (code: string) => URLSearchParams,
-): Promise<LoginAnswer> {
-  const { promise, resolve, reject } = Promise.withResolvers<LoginAnswer>();
+): Promise<LoginAnswer | undefined> {
+  const { promise, resolve, reject } = Promise.withResolvers<LoginAnswer | undefined>();
   const done = new AbortController();
 
   /** True when it was the answer, good or bad. */
@@ -67,7 +69,9 @@ export async function awaitAnswer(
   }
 
   sources.listener?.onArrival(({ parameters, answer }) => void consider(parameters, answer));
-  void readPasted(sources, consider, done.signal, bareCode);
+  void readPasted(sources, consider, done.signal, bareCode).then(() => {
+    if (!sources.listener) resolve(undefined);
+  });
   const limits = limit(sources, done.signal);
   try {
     return await Promise.race([promise, limits]);
@@ -126,6 +130,15 @@ export function timedOut(timeoutMs: number): BrokerError {
     hint:
       'run the login again, with --timeout for more time\n' +
       'if the server showed an error instead of asking for consent, it may have forgotten us: add --reregister',
+  });
+}
+
+/** Nothing more can be pasted here; the login stays open for another terminal. */
+export function inputEnded(connection: string, timeoutMs: number): BrokerError {
+  return new BrokerError('login_timeout', 'the input ended before an answer was pasted', {
+    hint:
+      `the login stays open for ${Math.round(timeoutMs / 60_000)} min: approve it at the link above, then run\n` +
+      `  broker login ${connection} --paste\nand paste the address there`,
   });
 }
 

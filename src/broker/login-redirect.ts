@@ -15,7 +15,7 @@ import { findClient, insertClient, openClient } from '../vault/clients.ts';
 import { deleteLogin, findLogin, insertLogin, latestWaiting, openLogin } from '../vault/logins.ts';
 import type { Context } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
-import { awaitAnswer, failurePage, type LoginAnswer } from './login-answer.ts';
+import { awaitAnswer, failurePage, inputEnded, type LoginAnswer } from './login-answer.ts';
 import { type ConnectedEvent, HANGUP, type LoginHooks } from './login-events.ts';
 import { finishByCode, type LoginPlan } from './login-finish.ts';
 
@@ -36,11 +36,16 @@ export async function signInByRedirect(
   });
   await tellOfOthers(context, purpose.connection, notify);
   const loginId = await remember(context, plan, begun);
+  let isLeftOpen = false;
   try {
     hooks.onEvent({ event: 'authorization_url', url: begun.url, redirect_uri: client.redirectUri });
     const sources = { listener, pasted, notify, clock: context.clock, timeoutMs, signal };
     const bare = listener === undefined ? bareCode(begun, metadata) : undefined;
     const answer = await awaitAnswer(sources, (parameters) => recognise(context, plan, parameters), bare);
+    if (!answer) {
+      isLeftOpen = true;
+      throw inputEnded(purpose.connection, timeoutMs);
+    }
     reached('login.answered');
     // The lease comes before the code is spent: what waiting for it could cost must not exist yet.
     const end = () =>
@@ -48,7 +53,7 @@ export async function signInByRedirect(
     return await showing(answer, end);
   } finally {
     // It dies by itself too; what failed before must not be hidden by this.
-    if (signal?.reason !== HANGUP)
+    if (!isLeftOpen && signal?.reason !== HANGUP)
       await context.vault.transaction(() => deleteLogin(loginId)).catch(() => {});
   }
 }

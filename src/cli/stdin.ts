@@ -15,11 +15,13 @@ export function pastedLines(wanted: boolean): PastedLines | undefined {
   if (!wanted && !process.stdin.isTTY) return undefined;
   // A stdin that breaks is one that has ended: the login can still come by the browser.
   process.stdin.on('error', () => {});
-  const lines = createInterface({ input: process.stdin });
+  const reader = createInterface({ input: process.stdin });
+  // From now on: what is piped in arrives, and ends, before anybody asks for it.
+  const iterator = reader[Symbol.asyncIterator]();
   return {
-    lines,
+    lines: { [Symbol.asyncIterator]: () => iterator },
     close() {
-      lines.close();
+      reader.close();
       process.stdin.destroy();
     },
   };

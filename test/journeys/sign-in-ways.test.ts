@@ -62,6 +62,19 @@ describe('signing in by paste', () => {
     expect(await process.exited, process.stderr()).toBe(0);
   });
 
+  it('may be done in two commands: one for the link, one for the answer', async () => {
+    const ask = ['login', journey.mcp.url, '--name', 'demo', '--paste'];
+    const first = await journey.run([...ask, '--json'], { input: '\n' });
+    expect(first.code).toBe(75);
+    const events = eventsOf(first.stdout);
+    expect(events.at(-1)).toMatchObject({ event: 'error', code: 'login_timeout' });
+    const { url } = events.find(({ event }) => event === 'authorization_url') as unknown as { url: string };
+    const input = await journey.authorizationServer.approve(url);
+    const second = await journey.run(ask, { input });
+    expect(second, second.stderr).toMatchObject({ code: 0 });
+    await expectWorking();
+  });
+
   it('tells a person what to do', async () => {
     const process = login('--paste');
     const [link = ''] = await process.waitFor(/http\S+\/auth\?\S+/, 'stderr');
