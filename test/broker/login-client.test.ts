@@ -1,37 +1,22 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { OPERATOR } from '../../src/broker/context.ts';
 import type { Broker } from '../../src/broker/index.ts';
 import type { AuthorizationServerOptions } from '../support/authorization-server.ts';
 import type { Fault } from '../support/fault.ts';
 import { freePort } from '../support/free-port.ts';
-import type { RecordedRequest } from '../support/recorded-request.ts';
-import { beginLogin, type SignInOptions, signIn } from '../support/sign-in.ts';
+import { clientId, openRegistrationWorld } from '../support/registration-world.ts';
+import { beginLogin } from '../support/sign-in.ts';
 import { rowsOf } from '../support/vault-file.ts';
-import { startWorld, type World } from '../support/world.ts';
+import type { World } from '../support/world.ts';
+
+const { login, asked, names, ...registrations } = openRegistrationWorld();
 
 let world: World;
 let broker: Broker;
 
-afterEach(() => world.close());
-
 async function start(authorizationServer?: AuthorizationServerOptions): Promise<void> {
-  world = await startWorld(authorizationServer ? { authorizationServer } : {});
-  broker = await world.openBroker();
+  ({ world, broker } = await registrations.start(authorizationServer));
 }
-
-const login = (options: SignInOptions = {}) =>
-  signIn(broker, world.authorizationServer, world.mcp.url, options);
-
-/** Requests about registrations: made, read, renewed or deleted. */
-const asked = (method: string) =>
-  world.authorizationServer.requests.filter((each) => each.method === method && isRegistration(each));
-const isRegistration = ({ path }: RecordedRequest) => path === '/reg' || path.startsWith('/reg/');
-
-/** Names under which registrations were asked for. */
-const names = () => asked('POST').map(({ json }) => (json as { client_name: string }).client_name);
-
-const clientId = (signedIn: { authorizationUrl: URL }) =>
-  signedIn.authorizationUrl.searchParams.get('client_id');
 
 const clients = () => rowsOf(world.vaultPath, 'SELECT * FROM clients');
 

@@ -1,62 +1,11 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Broker } from '../../src/broker/index.ts';
-import type { LoginRequest } from '../../src/broker/login.ts';
+import { describe, expect, it } from 'vitest';
+import { OAUTH, openDiscoveryWorld, paths, RESOURCE, UNAUTHORIZED } from '../support/discovery-world.ts';
 import { startMcpServer } from '../support/mcp-server.ts';
-import { fakeMetadata, serveRoutes } from '../support/provider.ts';
-import type { RawAnswer, RawServer } from '../support/raw-server.ts';
+import { fakeMetadata } from '../support/provider.ts';
+import type { RawAnswer } from '../support/raw-server.ts';
 import { beginLogin, signIn } from '../support/sign-in.ts';
-import { startWorld, type World } from '../support/world.ts';
 
-const RESOURCE = '/.well-known/oauth-protected-resource/mcp';
-const OAUTH = '/.well-known/oauth-authorization-server';
-const UNAUTHORIZED: RawAnswer = { status: 401, headers: { 'www-authenticate': 'Bearer scope="mcp:all"' } };
-
-let world: World;
-let broker: Broker;
-let servers: RawServer[];
-
-beforeEach(async () => {
-  world = await startWorld();
-  broker = await world.openBroker();
-  servers = [];
-});
-
-afterEach(async () => {
-  await Promise.all(servers.map((server) => server.close()));
-  await world.close();
-});
-
-/** A server with these answers and 404 for all else. */
-async function serve(routes: (url: string) => Record<string, RawAnswer>): Promise<RawServer> {
-  const server = await serveRoutes(routes);
-  servers.push(server);
-  return server;
-}
-
-/** A resource at `/mcp` that answers 401 and names these authorization servers. */
-const guardedBy = (...authorization_servers: string[]) =>
-  serve((url) => ({
-    '/mcp': UNAUTHORIZED,
-    [RESOURCE]: { status: 200, body: { resource: `${url}/mcp`, authorization_servers } },
-  }));
-
-/** An authorization server whose document is `changes` away from a good one. */
-const issuing = (changes: (url: string) => object = () => ({})) =>
-  serve((url) => ({ [OAUTH]: { status: 200, body: { ...fakeMetadata(url), ...changes(url) } } }));
-
-/** The authorization request of a login at `/mcp` of this server, given up there. */
-async function asked({ url }: RawServer, request: Partial<LoginRequest> = {}): Promise<URL> {
-  const login = beginLogin(broker, `${url}/mcp`, { clientId: 'fake-client', ...request });
-  const authorizationUrl = new URL(await login.authorizationUrl);
-  login.abort();
-  await expect(login.done).rejects.toMatchObject({ code: 'interrupted' });
-  return authorizationUrl;
-}
-
-const refused = ({ url }: RawServer, request: Partial<LoginRequest> = {}) =>
-  expect(beginLogin(broker, `${url}/mcp`, request).done).rejects;
-
-const paths = ({ requests }: RawServer) => requests.map(({ path }) => path);
+const { world, broker, serve, guardedBy, issuing, asked, refused } = openDiscoveryWorld();
 
 describe('the authorization server of a resource', () => {
   it('is the one that its metadata names', async () => {
@@ -88,16 +37,16 @@ describe('the authorization server of a resource', () => {
 
   it('is the known one first, wherever it stands', async () => {
     const other = await issuing();
-    const { authorizationServer } = world;
+    const { authorizationServer } = world();
     const announced = [authorizationServer.issuer];
     const resource = await serve((url) => ({
       '/mcp': UNAUTHORIZED,
       [RESOURCE]: { status: 200, body: { resource: `${url}/mcp`, authorization_servers: announced } },
     }));
     authorizationServer.allowResource(`${resource.url}/mcp`, 'mcp:all');
-    await signIn(broker, authorizationServer, `${resource.url}/mcp`);
+    await signIn(broker(), authorizationServer, `${resource.url}/mcp`);
     announced.unshift(other.url);
-    const again = await signIn(broker, authorizationServer, `${resource.url}/mcp`);
+    const again = await signIn(broker(), authorizationServer, `${resource.url}/mcp`);
     expect(again.connected.issuer).toBe(authorizationServer.issuer);
     expect(other.requests).toEqual([]);
     // Another connection has no reason to prefer it.
@@ -164,7 +113,7 @@ describe('a server of the first MCP revision', () => {
   });
 
   it('is a real one', async () => {
-    const { authorizationServer } = world;
+    const { authorizationServer } = world();
     const { issuer } = authorizationServer;
     const server = await serve((url) => ({
       '/mcp': UNAUTHORIZED,
@@ -173,7 +122,7 @@ describe('a server of the first MCP revision', () => {
     }));
     authorizationServer.allowResource(`${server.url}/mcp`, 'mcp:all');
     const request = { pinnedIssuer: issuer };
-    const { connected } = await signIn(broker, authorizationServer, `${server.url}/mcp`, request);
+    const { connected } = await signIn(broker(), authorizationServer, `${server.url}/mcp`, request);
     expect(connected).toMatchObject({ issuer, resource: `${server.url}/mcp`, refresh_token: true });
   });
 });
@@ -181,7 +130,7 @@ describe('a server of the first MCP revision', () => {
 describe('a server that does not say how to sign in', () => {
   it('because it needs no login is told apart', async () => {
     const mcp = await startMcpServer({ withoutAuth: true });
-    await expect(beginLogin(broker, mcp.url).done).rejects.toMatchObject({ code: 'no_login_needed' });
+    await expect(beginLogin(broker(), mcp.url).done).rejects.toMatchObject({ code: 'no_login_needed' });
     await mcp.close();
   });
 

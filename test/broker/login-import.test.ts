@@ -5,6 +5,7 @@ import type { LoginRequest } from '../../src/broker/login.ts';
 import { redeemCode } from '../../src/oauth/authorization.ts';
 import { Secret } from '../../src/secret.ts';
 import { approveLogin } from '../support/approved-login.ts';
+import { connectedDemo, expectUsable } from '../support/connected.ts';
 import type { Fault } from '../support/fault.ts';
 import { beginLogin, signIn } from '../support/sign-in.ts';
 import { auditTrail, connectionRow, journal } from '../support/vault-file.ts';
@@ -37,23 +38,11 @@ const refreshes = () =>
 describe('taking over a refresh token of another program', () => {
   it('makes a connection whose tokens work, without asking anybody', async () => {
     const { events, done, notices } = takeOver();
-    expect(await done).toEqual({
-      event: 'connected',
-      connection: 'demo',
-      scope: 'mcp:all',
-      expires_in: 3600,
-      refresh_token: true,
-      issuer: world.authorizationServer.issuer,
-      resource: world.mcp.url,
-    });
+    expect(await done).toEqual(connectedDemo(world));
     expect(events.map(({ event }) => event)).toEqual(['discovered', 'registered', 'connected']);
     expect(events[1]).toMatchObject({ client_id: clientId, source: 'configured' });
     expect(notices).toEqual([]);
-    const { accessToken } = await broker.token(OPERATOR, 'demo');
-    expect(await world.authorizationServer.tokenIsActive(accessToken.reveal())).toMatchObject({
-      active: true,
-      aud: world.mcp.url,
-    });
+    await expectUsable(world, broker);
   });
 
   it('rotates it at once, by the path that keeps a journal', async () => {

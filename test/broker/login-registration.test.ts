@@ -1,43 +1,20 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { OPERATOR } from '../../src/broker/context.ts';
-import type { Broker } from '../../src/broker/index.ts';
 import type { AuthorizationServerOptions } from '../support/authorization-server.ts';
 import { changeAnswer } from '../support/changed-answer.ts';
 import type { Fault, FaultRule } from '../support/fault.ts';
 import type { RecordedRequest } from '../support/recorded-request.ts';
-import { beginLogin, type SignInOptions, signIn } from '../support/sign-in.ts';
+import { clientId, isRegistration, openRegistrationWorld } from '../support/registration-world.ts';
+import { beginLogin } from '../support/sign-in.ts';
 import { connectionRow, rowsOf } from '../support/vault-file.ts';
-import { startWorld, type World } from '../support/world.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
 
-let world: World;
-let broker: Broker;
-
-afterEach(() => world.close());
-
-async function start(authorizationServer?: AuthorizationServerOptions): Promise<void> {
-  world = await startWorld(authorizationServer ? { authorizationServer } : {});
-  broker = await world.openBroker();
-}
-
-const login = (options: SignInOptions = {}) =>
-  signIn(broker, world.authorizationServer, world.mcp.url, options);
-
-/** Requests about registrations: made, read, renewed or deleted. */
-const asked = (method: string) =>
-  world.authorizationServer.requests.filter((each) => each.method === method && isRegistration(each));
-const isRegistration = ({ path }: RecordedRequest) => path === '/reg' || path.startsWith('/reg/');
-
-/** Names under which registrations were asked for. */
-const names = () => asked('POST').map(({ json }) => (json as { client_name: string }).client_name);
-
-const clientId = (signedIn: { authorizationUrl: URL }) =>
-  signedIn.authorizationUrl.searchParams.get('client_id');
+const { world, broker, start, login, asked, names } = openRegistrationWorld();
 
 /** Applies to requests about registrations only. */
 const fail = (rule: (request: RecordedRequest) => Fault | undefined): void =>
-  world.authorizationServer.fail(((request) =>
+  world().authorizationServer.fail(((request) =>
     isRegistration(request) ? rule(request) : undefined) satisfies FaultRule);
 
 /** What the server says of a registration from now on. */
@@ -54,7 +31,8 @@ interface ClientRow {
   client_id: string;
   client_secret_expires_at: number | null;
 }
-const clients = () => rowsOf<ClientRow>(world.vaultPath, 'SELECT * FROM clients ORDER BY created_at, rowid');
+const clients = () =>
+  rowsOf<ClientRow>(world().vaultPath, 'SELECT * FROM clients ORDER BY created_at, rowid');
 
 /** Servers that offer nothing else make a client with a secret of us. */
 const wantingSecrets: AuthorizationServerOptions = {
@@ -74,7 +52,7 @@ describe('a registration that the server lets us read (RFC 7592)', () => {
     expect(clientId(second)).not.toBe(clientId(first));
     expect(asked('GET')).toHaveLength(1);
     expect(asked('POST')).toHaveLength(2);
-    expect(connectionRow(world.vaultPath)).toMatchObject({ generation: 2, state: 'ok' });
+    expect(connectionRow(world().vaultPath)).toMatchObject({ generation: 2, state: 'ok' });
   });
 
   it.each<[string, Fault]>([
@@ -96,7 +74,7 @@ describe('a registration that the server lets us read (RFC 7592)', () => {
       clients: [{ client_id: 'configured-client', redirect_uris: ['http://127.0.0.1:1/callback'] }],
     });
     await login();
-    const waiting = beginLogin(broker, world.mcp.url, { clientId: 'configured-client' });
+    const waiting = beginLogin(broker(), world().mcp.url, { clientId: 'configured-client' });
     await waiting.authorizationUrl;
     waiting.abort();
     await expect(waiting.done).rejects.toMatchObject({ code: 'interrupted' });
@@ -105,7 +83,7 @@ describe('a registration that the server lets us read (RFC 7592)', () => {
 
   it('keeps what the server does not read back: a secret and its end, and how we authenticate', async () => {
     await start(wantingSecrets);
-    const ends = world.clock.now() + 100 * DAY_MS;
+    const ends = world().clock.now() + 100 * DAY_MS;
     answerAbout(({ client_secret, ...body }, method) => ({
       ...body,
       ...(method === 'POST' ? { client_secret } : {}),
@@ -115,7 +93,7 @@ describe('a registration that the server lets us read (RFC 7592)', () => {
     await login();
     const known = { auth_method: 'client_secret_post', client_secret_expires_at: ends };
     expect(clients()).toMatchObject([known]);
-    const waiting = beginLogin(broker, world.mcp.url);
+    const waiting = beginLogin(broker(), world().mcp.url);
     await waiting.authorizationUrl;
     expect(asked('GET')).toHaveLength(1);
     expect(clients()).toMatchObject([known]);
@@ -126,18 +104,18 @@ describe('a registration that the server lets us read (RFC 7592)', () => {
   it('brings what the server has issued since', async () => {
     await start(wantingSecrets);
     await login();
-    const ends = world.clock.now() + 100 * DAY_MS;
+    const ends = world().clock.now() + 100 * DAY_MS;
     answerAbout((body) => ({ ...body, client_secret_expires_at: ends / 1000 }));
     await login();
     expect(clients()).toMatchObject([{ client_secret_expires_at: ends }]);
-    await broker.refresh(OPERATOR, 'demo');
+    await broker().refresh(OPERATOR, 'demo');
   });
 });
 
 describe('a registration whose secret ends', () => {
   /** The server says so in each answer about it, until it is renewed. */
   function ending(days: number, renewedDays?: number): void {
-    const at = (each: number) => (world.clock.now() + each * DAY_MS) / 1000;
+    const at = (each: number) => (world().clock.now() + each * DAY_MS) / 1000;
     const [ends, renewed] = [at(days), renewedDays === undefined ? undefined : at(renewedDays)];
     answerAbout((body, method) => ({
       ...body,
@@ -152,12 +130,12 @@ describe('a registration whose secret ends', () => {
     expect(clientId(await login())).toBe(clientId(first));
     expect(asked('PUT')).toMatchObject([{ status: 200 }]);
     expect(asked('POST')).toHaveLength(1);
-    expect(clients()).toMatchObject([{ client_secret_expires_at: world.clock.now() + 180 * DAY_MS }]);
+    expect(clients()).toMatchObject([{ client_secret_expires_at: world().clock.now() + 180 * DAY_MS }]);
     // The renewal came with another access token for the registration, which was kept.
     expect(clientId(await login())).toBe(clientId(first));
     expect(asked('GET').at(-1)).toMatchObject({ status: 200 });
     expect(asked('PUT')).toHaveLength(1);
-    await broker.refresh(OPERATOR, 'demo');
+    await broker().refresh(OPERATOR, 'demo');
   });
 
   it.each<[string, (request: RecordedRequest) => Fault | undefined]>([
@@ -165,7 +143,7 @@ describe('a registration whose secret ends', () => {
     ['renews everything but the end', () => undefined],
   ])('within 30 days is made anew when the server %s', async (_, refuse) => {
     await start(wantingSecrets);
-    const ends = (world.clock.now() + 29 * DAY_MS) / 1000;
+    const ends = (world().clock.now() + 29 * DAY_MS) / 1000;
     const says = (request: RecordedRequest) =>
       changeAnswer(request, (body) => ({ ...body, client_secret_expires_at: ends }));
     fail((request) => refuse(request) ?? says(request));
@@ -189,7 +167,7 @@ describe('a registration whose secret ends', () => {
     [31, 1],
   ])('in %i days, where it cannot be read, takes %i registrations for two logins', async (days, count) => {
     await start(wantingSecrets);
-    const ends = (world.clock.now() + days * DAY_MS) / 1000;
+    const ends = (world().clock.now() + days * DAY_MS) / 1000;
     answerAbout(({ registration_client_uri: _uri, registration_access_token: _token, ...body }) => ({
       ...body,
       client_secret_expires_at: ends,

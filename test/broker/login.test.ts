@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { OPERATOR } from '../../src/broker/context.ts';
 import type { Broker } from '../../src/broker/index.ts';
+import { connectedDemo, expectUsable } from '../support/connected.ts';
 import { freePort } from '../support/free-port.ts';
 import { startMcpServer } from '../support/mcp-server.ts';
 import { signIn } from '../support/sign-in.ts';
@@ -41,21 +42,9 @@ describe('a first login', () => {
       { event: 'authorization_url', redirect_uri: authorizationUrl.searchParams.get('redirect_uri') },
       connected,
     ]);
-    expect(connected).toEqual({
-      event: 'connected',
-      connection: 'demo',
-      scope: 'mcp:all',
-      expires_in: 3600,
-      refresh_token: true,
-      issuer: world.authorizationServer.issuer,
-      resource: world.mcp.url,
-    });
+    expect(connected).toEqual(connectedDemo(world));
     expect(page).toContain('demo is connected');
-    const token = await broker.token(OPERATOR, 'demo');
-    expect(await world.authorizationServer.tokenIsActive(token.accessToken.reveal())).toMatchObject({
-      active: true,
-      aud: world.mcp.url,
-    });
+    await expectUsable(world, broker);
   });
 
   it('uses PKCE with S256, a fresh state, and a loopback redirect that it registered', async () => {

@@ -1,62 +1,9 @@
-import { afterEach, describe, expect, it } from 'vitest';
-import { OPERATOR } from '../../src/broker/context.ts';
-import type { Broker } from '../../src/broker/index.ts';
-import type { AuthorizationServerOptions } from '../support/authorization-server.ts';
+import { describe, expect, it } from 'vitest';
 import type { Fault } from '../support/fault.ts';
-import type { RecordedRequest } from '../support/recorded-request.ts';
-import { type SignInOptions, signIn } from '../support/sign-in.ts';
+import { namesResource, openMannerWorld, refusal } from '../support/manner-world.ts';
 import { connectionRow, journal, rowsOf } from '../support/vault-file.ts';
-import { startWorld, type World } from '../support/world.ts';
 
-let world: World;
-let broker: Broker;
-
-afterEach(() => world.close());
-
-/** A server that stays with the resource of the login, whether a request names it or not. */
-async function start(options: AuthorizationServerOptions = {}): Promise<void> {
-  world = await startWorld({ authorizationServer: { useGrantedResource: true, ...options } });
-  broker = await world.openBroker();
-}
-
-const login = (options: SignInOptions = {}) =>
-  signIn(broker, world.authorizationServer, world.mcp.url, options);
-const refresh = () => broker.refresh(OPERATOR, 'demo');
-
-type Form = Record<string, string>;
-
-/** Token requests since `from`, as `resource`, `scope` and `secret` where they were named. */
-const asked = (grantType: string, from = 0) =>
-  world.authorizationServer.requests
-    .filter((request) => request.grantType === grantType)
-    .slice(from)
-    .map(({ form = {} }) => manner(form));
-const manner = ({ resource, scope, client_secret }: Form) =>
-  [resource && 'resource', scope && 'scope', client_secret && 'secret'].filter(Boolean).join(' ');
-const codes = () => asked('authorization_code');
-const refreshes = (from = 0) => asked('refresh_token', from);
-
-const error = (code: string, status = 400): Fault => ({ status, body: { error: code } });
-
-/** Refuses token requests of this kind with `code`, when they look so. */
-function refuse(grantType: string, code: string, isRefused: (form: Form) => boolean = () => true): void {
-  world.authorizationServer.fail((request: RecordedRequest) =>
-    request.grantType === grantType && isRefused(request.form ?? {}) ? error(code) : undefined,
-  );
-}
-
-/** What is remembered about the server, but for its network. */
-const settings = () => {
-  const [row] = rowsOf<{ settings: string }>(world.vaultPath, 'SELECT settings FROM servers');
-  const { network: _, ...others } = JSON.parse(row?.settings ?? '{}');
-  return others;
-};
-const authMethods = () =>
-  rowsOf<{ auth_method: string }>(world.vaultPath, 'SELECT auth_method FROM clients').map(
-    ({ auth_method }) => auth_method,
-  );
-
-const namesResource = ({ resource }: Form) => resource !== undefined;
+const { world, start, login, refresh, codes, refreshes, refuse, settings, authMethods } = openMannerWorld();
 
 describe('a server that refuses whatever it is asked', () => {
   it.each([
@@ -75,10 +22,10 @@ describe('a server that refuses whatever it is asked', () => {
     expect(new Set(refreshes()).size).toBe(times);
     expect(settings()).toEqual({});
     // The server used nothing up: each presentation is on record, and none is open.
-    expect(journal(world.vaultPath).map(({ attempt, outcome }) => [attempt, outcome])).toEqual(
+    expect(journal(world().vaultPath).map(({ attempt, outcome }) => [attempt, outcome])).toEqual(
       Array.from({ length: times }, (_, index) => [index + 1, code]),
     );
-    expect(connectionRow(world.vaultPath)).toMatchObject({ generation: 1, code });
+    expect(connectionRow(world().vaultPath)).toMatchObject({ generation: 1, code });
   });
 
   it('with invalid_client is shown the secret in each way once', async () => {
@@ -108,14 +55,14 @@ describe('a server that refuses whatever it is asked', () => {
       message: expect.stringContaining(`"${code}"`),
     });
     expect(codes()).toHaveLength(times);
-    expect(rowsOf(world.vaultPath, 'SELECT * FROM connections')).toEqual([]);
+    expect(rowsOf(world().vaultPath, 'SELECT * FROM connections')).toEqual([]);
   });
 
   it('and has spent the code by its first refusal is told with that refusal', async () => {
     await start();
-    world.authorizationServer.fail(({ grantType, form = {} }) => {
+    world().authorizationServer.fail(({ grantType, form = {} }) => {
       if (grantType !== 'authorization_code') return undefined;
-      return error(namesResource(form) ? 'invalid_target' : 'invalid_grant');
+      return refusal(namesResource(form) ? 'invalid_target' : 'invalid_grant');
     });
     await expect(login()).rejects.toMatchObject({
       code: 'login_refused',
@@ -132,7 +79,7 @@ describe('a server that refuses whatever it is asked', () => {
   ])('because it %s is not asked in another way at a refresh', async (_, fault) => {
     await start();
     await login();
-    world.authorizationServer.fail(({ grantType }) => (grantType ? fault : undefined));
+    world().authorizationServer.fail(({ grantType }) => (grantType ? fault : undefined));
     await expect(refresh()).rejects.toMatchObject({ code: 'upstream_unavailable' });
     expect(refreshes()).toEqual(['resource']);
   });

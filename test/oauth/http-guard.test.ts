@@ -4,14 +4,11 @@ import { type AddressInfo, connect, createServer as createTcpServer } from 'node
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ProxySettings } from '../../src/config.ts';
 import type { Network } from '../../src/core/server-settings.ts';
-import { clientAuth } from '../../src/oauth/client-auth.ts';
 import { createFetch, type Fetch } from '../../src/oauth/http.ts';
 import { presentRefreshToken } from '../../src/oauth/refresh.ts';
-import { Secret } from '../../src/secret.ts';
-import { NOW } from '../support/connection.ts';
 import { closeServer, listenOnLoopback } from '../support/loopback.ts';
 import { type NamedServer, nameServer, startNamedServer } from '../support/named-server.ts';
-import { fakeMetadata } from '../support/provider.ts';
+import { fakeRefresh } from '../support/provider.ts';
 
 const NO_PROXY: ProxySettings = { httpProxy: undefined, httpsProxy: undefined, noProxy: undefined };
 
@@ -222,16 +219,7 @@ describe('a connection', () => {
 });
 
 describe('a refresh whose token endpoint leads to a private address', () => {
-  const present = (fetch: Fetch, issuer: string) =>
-    presentRefreshToken({
-      metadata: fakeMetadata(issuer),
-      clientId: 'fake-client',
-      auth: clientAuth({ clientId: 'fake-client', authMethod: 'none', clientSecret: undefined }),
-      refreshToken: new Secret('fake-refresh'),
-      resource: 'https://mcp.example.com',
-      fetch,
-      now: () => NOW,
-    });
+  const present = (fetch: Fetch, issuer: string) => presentRefreshToken(fakeRefresh(issuer, { fetch }));
   const notSent = { kind: 'not_sent', code: 'address_refused' };
 
   it('was not sent: the refresh token is as good as before', async () => {

@@ -3,8 +3,7 @@ import { judgeRefresh } from '../../src/core/verdict.ts';
 import { clientAuth } from '../../src/oauth/client-auth.ts';
 import { presentRefreshToken, type RefreshRequest } from '../../src/oauth/refresh.ts';
 import { Secret } from '../../src/secret.ts';
-import { NOW } from '../support/connection.ts';
-import { fakeMetadata, fetch } from '../support/provider.ts';
+import { fakeRefresh } from '../support/provider.ts';
 import { type RawAnswer, type RawServer, startRawServer } from '../support/raw-server.ts';
 
 let raw: RawServer | undefined;
@@ -19,16 +18,7 @@ const PAIR: RawAnswer = {
 /** Presents `fake-refresh` to a server that gives this answer. */
 async function present(answer: RawAnswer, changes: Partial<RefreshRequest> = {}) {
   raw = await startRawServer(() => answer);
-  return presentRefreshToken({
-    metadata: fakeMetadata(raw.url),
-    clientId: 'fake-client',
-    auth: clientAuth({ clientId: 'fake-client', authMethod: 'none', clientSecret: undefined }),
-    refreshToken: new Secret('fake-refresh'),
-    resource: 'https://mcp.example.com',
-    fetch,
-    now: () => NOW,
-    ...changes,
-  });
+  return presentRefreshToken(fakeRefresh(raw.url, changes));
 }
 
 const form = () => Object.fromEntries(new URLSearchParams(raw?.requests[0]?.body));

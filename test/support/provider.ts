@@ -1,6 +1,10 @@
+import { clientAuth } from '../../src/oauth/client-auth.ts';
 import { createFetch } from '../../src/oauth/http.ts';
+import type { RefreshRequest } from '../../src/oauth/refresh.ts';
 import { type Registration, type RegistrationWishes, registerClient } from '../../src/oauth/registration.ts';
 import type { ServerMetadata } from '../../src/oauth/server-discovery.ts';
+import { Secret } from '../../src/secret.ts';
+import { NOW } from './connection.ts';
 import { type RawAnswer, type RawServer, startRawServer } from './raw-server.ts';
 
 /** The broker's own `fetch`, without a proxy. */
@@ -22,6 +26,20 @@ export function fakeMetadata(issuer: string, changes: Partial<ServerMetadata> = 
     revocation_endpoint: `${issuer}/revoke`,
     code_challenge_methods_supported: ['S256'],
     token_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'client_secret_post'],
+    ...changes,
+  };
+}
+
+/** A refresh with `fake-refresh` at such a server, by a client without a secret, changed as the test wants. */
+export function fakeRefresh(issuer: string, changes: Partial<RefreshRequest> = {}): RefreshRequest {
+  return {
+    metadata: fakeMetadata(issuer),
+    clientId: 'fake-client',
+    auth: clientAuth({ clientId: 'fake-client', authMethod: 'none', clientSecret: undefined }),
+    refreshToken: new Secret('fake-refresh'),
+    resource: 'https://mcp.example.com',
+    fetch,
+    now: () => NOW,
     ...changes,
   };
 }
