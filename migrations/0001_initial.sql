@@ -49,7 +49,6 @@ CREATE TABLE connections (
   received_at BIGINT NOT NULL,
   access_expires_at BIGINT,
   has_refresh_token INTEGER NOT NULL,
-  is_minted INTEGER NOT NULL,
   secrets TEXT NOT NULL,
   spare TEXT,
   spare_generation BIGINT,

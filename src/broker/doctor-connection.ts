@@ -16,6 +16,7 @@ import {
   warning,
 } from '../core/diagnosis.ts';
 import { isAlive } from '../core/refresh-policy.ts';
+import { headersOf } from '../core/token-set.ts';
 import { printable } from '../errors.ts';
 import { type ProbeAnswer, probeInitialize } from '../oauth/probe.ts';
 import { openTokenSet, type StoredConnection } from '../vault/connections.ts';
@@ -117,8 +118,8 @@ async function examineInitialize(doctor: ConnectionDoctor, patient: Patient): Pr
     );
   }
   try {
-    const { accessToken } = await openTokenSet(vault.sealer, stored);
-    const answer = await probeInitialize(server.url, accessToken, fetchFor(server.settings.network));
+    const credential = headersOf(await openTokenSet(vault.sealer, stored));
+    const answer = await probeInitialize(server.url, credential, fetchFor(server.settings.network));
     return judge(answer, patient);
   } catch (error) {
     return failedBy(error);

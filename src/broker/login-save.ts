@@ -81,14 +81,20 @@ export function* writeLogin(
   now: number,
 ): Steps<void> {
   const { connection: name, server, account, url, resource, settings, clientRowId, expectedAccount } = login;
-  yield* saveServer({ name: server, url, kind: 'oauth', resource, settings, createdAt: now });
+  yield* saveServer({
+    name: server,
+    url,
+    kind: settings.grant ? 'client_credentials' : 'oauth',
+    resource,
+    settings,
+    createdAt: now,
+  });
   if (existing) {
     const isReplaced = yield* replaceTokenSet(id, existing.generation, sealed, clientRowId);
     if (!isReplaced) throw new Error('the generation moved while a login was being saved');
     yield* closeOlderRotations(id, sealed.generation, now);
   } else {
-    const isMinted = settings.grant != null;
-    yield* insertConnection({ id, name, server, account, clientRowId, isMinted, createdAt: now }, sealed);
+    yield* insertConnection({ id, name, server, account, clientRowId, createdAt: now }, sealed);
   }
   if (expectedAccount !== null) yield* expectAccount(id, expectedAccount);
 }

@@ -4,6 +4,7 @@
  * Nothing here is a secret. Secrets travel beside it as a `TokenSet`, so that showing, listing and auditing a
  * connection cannot leak one.
  */
+import type { CredentialKind } from './credential-kind.ts';
 
 /** States of DESIGN §5, from fine to dead. `docs/errors.md` explains each. */
 export type ConnectionState =
@@ -51,6 +52,8 @@ export interface Connection extends StateReason {
   /** When the access token ends. Null: unknown, which is not the same as never. */
   accessExpiresAt: number | null;
   hasRefreshToken: boolean;
+  /** What it is made of. */
+  kind: CredentialKind;
   /** Whether its tokens are asked for anew with a machine's own credentials. */
   isMinted: boolean;
   createdAt: number;

@@ -27,6 +27,8 @@ export interface TokenSet {
   accessExpiresAt: number | undefined;
   /** Whom the token belongs to, if the answer told. */
   accountIdentity: string | undefined;
+  /** Headers in place of a token: the whole credential is made of them. Absent for tokens. */
+  headers?: CredentialHeaders;
 }
 
 /**
@@ -53,6 +55,14 @@ export function readTokenSet(body: Record<string, unknown>, receivedAt: number):
   };
 }
 
+/** Header names and values, as a call carries them. */
+export type CredentialHeaders = readonly (readonly [name: string, value: Secret])[];
+
+/** What a call carries to prove itself. Empty: nothing is needed. */
+export function headersOf(tokens: TokenSet): CredentialHeaders {
+  return tokens.headers ?? [['Authorization', new Secret(`Bearer ${tokens.accessToken.reveal()}`)]];
+}
+
 /** A refresh answer without a refresh token keeps the old one (RFC 6749 §6); likewise scope and account. */
 export function inheritTokenSet(fresh: TokenSet, previous: TokenSet): TokenSet {
   return {
@@ -69,14 +79,16 @@ export function serialiseTokenSet(tokens: TokenSet): string {
     ...tokens,
     accessToken: tokens.accessToken.reveal(),
     refreshToken: tokens.refreshToken?.reveal(),
+    headers: tokens.headers?.map(([name, value]) => [name, value.reveal()]),
   });
 }
 
 /** The reverse of `serialiseTokenSet`. */
 export function parseTokenSet(text: string): TokenSet {
-  const fields = JSON.parse(text) as Omit<TokenSet, 'accessToken' | 'refreshToken'> & {
+  const fields = JSON.parse(text) as Omit<TokenSet, 'accessToken' | 'refreshToken' | 'headers'> & {
     accessToken: string;
     refreshToken?: string;
+    headers?: [string, string][];
   };
   return {
     accessToken: new Secret(fields.accessToken),
@@ -86,6 +98,9 @@ export function parseTokenSet(text: string): TokenSet {
     receivedAt: fields.receivedAt,
     accessExpiresAt: fields.accessExpiresAt,
     accountIdentity: fields.accountIdentity,
+    ...(fields.headers
+      ? { headers: fields.headers.map(([name, value]) => [name, new Secret(value)] as const) }
+      : {}),
   };
 }
 

@@ -4,8 +4,8 @@
  * The session it may begin is given back at once.
  */
 import { readBearerChallenge } from '../core/challenge.ts';
+import type { CredentialHeaders } from '../core/token-set.ts';
 import { printable, quote } from '../errors.ts';
-import type { Secret } from '../secret.ts';
 import { describeRefusal, networkError, parseObject, readNetworkFailure } from './failure.ts';
 import { abortable, type Fetch, type FetchInit } from './http.ts';
 
@@ -44,28 +44,32 @@ const GOODBYE_DEADLINE_MS = 2_000;
 const MAX_NAME = 80;
 
 /**
- * Sends `initialize` to the MCP endpoint at `url`.
+ * Sends `initialize` to the MCP endpoint at `url`, with the headers of a credential.
  *
  * Throws `upstream_unavailable` (network), `discovery_failed` for an address that is refused.
  */
-export async function probeInitialize(url: string, token: Secret, fetch: Fetch): Promise<ProbeAnswer> {
-  const authorization = `Bearer ${token.reveal()}`;
-  const response = await ask(url, authorization, fetch).catch((error: unknown) => {
+export async function probeInitialize(
+  url: string,
+  credential: CredentialHeaders,
+  fetch: Fetch,
+): Promise<ProbeAnswer> {
+  const revealed = Object.fromEntries(credential.map(([name, value]) => [name, value.reveal()]));
+  const response = await ask(url, revealed, fetch).catch((error: unknown) => {
     throw networkError(error, url);
   });
   const session = response.headers.get('mcp-session-id');
-  if (session !== null) await giveBack(url, authorization, session, fetch);
+  if (session !== null) await giveBack(url, revealed, session, fetch);
   return read(response, await response.text());
 }
 
 /** An answer may be a stream that a server leaves open: then its status alone has to tell. */
-async function ask(url: string, authorization: string, fetch: Fetch): Promise<Response> {
+async function ask(url: string, credential: Record<string, string>, fetch: Fetch): Promise<Response> {
   const call = (deadlineMs: number, more: FetchInit = {}) =>
     abortable(fetch, AbortSignal.timeout(deadlineMs))(url, {
       method: 'POST',
       body: INITIALIZE,
       headers: {
-        authorization,
+        ...credential,
         accept: 'application/json, text/event-stream',
         'content-type': 'application/json',
       },
@@ -80,9 +84,14 @@ async function ask(url: string, authorization: string, fetch: Fetch): Promise<Re
 }
 
 /** Ends the session. Servers need not allow it, and nobody waits for it. */
-async function giveBack(url: string, authorization: string, session: string, fetch: Fetch): Promise<void> {
+async function giveBack(
+  url: string,
+  credential: Record<string, string>,
+  session: string,
+  fetch: Fetch,
+): Promise<void> {
   const signal = AbortSignal.timeout(GOODBYE_DEADLINE_MS);
-  const headers = { authorization, 'mcp-session-id': session, 'mcp-protocol-version': PROTOCOL_VERSION };
+  const headers = { ...credential, 'mcp-session-id': session, 'mcp-protocol-version': PROTOCOL_VERSION };
   await fetch(url, { method: 'DELETE', headers, headersOnly: true, signal }).catch(() => {});
 }
 

@@ -5,7 +5,9 @@
  * of two writers exactly one wins and the other learns that it lost. Nothing here deletes on failure: a dead
  * token is marked by the connection's state.
  */
+
 import type { Connection, ConnectionState, StateReason } from '../core/connection.ts';
+import type { CredentialKind } from '../core/credential-kind.ts';
 import { parseTokenSet, serialiseTokenSet, type TokenSet } from '../core/token-set.ts';
 import { first, query, type Steps, type Value } from './database.ts';
 import type { Place, Sealer } from './seal.ts';
@@ -29,13 +31,17 @@ interface ConnectionRow {
   received_at: number;
   access_expires_at: number | null;
   has_refresh_token: number;
-  is_minted: number;
+  kind: CredentialKind;
   secrets: string;
   spare: string | null;
   spare_generation: number | null;
   created_at: number;
   last_used_at: number | null;
 }
+
+/** The kind is kept with the server. */
+const SELECT =
+  'SELECT connections.*, servers.kind FROM connections JOIN servers ON servers.name = connections.server';
 
 /** A connection with its secrets still sealed. */
 export interface StoredConnection extends Connection {
@@ -112,38 +118,35 @@ export async function openSpare(sealer: Sealer, { id, spare }: StoredConnection)
 
 /** The connection of this name, still sealed. */
 export function* findConnection(name: string): Steps<StoredConnection | undefined> {
-  const row = yield* first<ConnectionRow>('SELECT * FROM connections WHERE name = ?', name);
+  const row = yield* first<ConnectionRow>(`${SELECT} WHERE connections.name = ?`, name);
   return row && toConnection(row);
 }
 
 /** The connection of this id, still sealed. */
 export function* findConnectionById(id: string): Steps<StoredConnection | undefined> {
-  const row = yield* first<ConnectionRow>('SELECT * FROM connections WHERE id = ?', id);
+  const row = yield* first<ConnectionRow>(`${SELECT} WHERE connections.id = ?`, id);
   return row && toConnection(row);
 }
 
 /** All connections by name. */
 export function* listConnections(): Steps<StoredConnection[]> {
-  const rows = yield* query<ConnectionRow>('SELECT * FROM connections ORDER BY name');
+  const rows = yield* query<ConnectionRow>(`${SELECT} ORDER BY connections.name`);
   return rows.map(toConnection);
 }
 
 /** A first login: inserts the connection in state `ok`. */
 export function* insertConnection(
-  connection: Pick<
-    Connection,
-    'id' | 'name' | 'server' | 'account' | 'clientRowId' | 'isMinted' | 'createdAt'
-  >,
+  connection: Pick<Connection, 'id' | 'name' | 'server' | 'account' | 'clientRowId' | 'createdAt'>,
   { generation, sealed, tokens }: SealedTokenSet,
 ): Steps<void> {
-  const { id, name, server, account, clientRowId, isMinted, createdAt } = connection;
+  const { id, name, server, account, clientRowId, createdAt } = connection;
   yield* query(
     `INSERT INTO connections (id, name, server, account, client_row_id, state, since, failures, generation, scope,
-       account_identity, received_at, access_expires_at, has_refresh_token, secrets, created_at, is_minted)
-     VALUES (?, ?, ?, ?, ?, 'ok', ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       account_identity, received_at, access_expires_at, has_refresh_token, secrets, created_at)
+     VALUES (?, ?, ?, ?, ?, 'ok', ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ...[id, name, server, account, clientRowId, tokens.receivedAt, generation],
     ...tokenColumns(tokens),
-    ...[sealed, createdAt, isMinted ? 1 : 0],
+    ...[sealed, createdAt],
   );
 }
 
@@ -211,6 +214,11 @@ export function* expectAccount(id: string, account: string): Steps<void> {
   yield* query('UPDATE connections SET expected_account = ? WHERE id = ?', account, id);
 }
 
+/** Lets go of the OAuth client: the credential is of another kind now. */
+export function* detachClient(id: string): Steps<void> {
+  yield* query('UPDATE connections SET client_row_id = NULL WHERE id = ?', id);
+}
+
 /** Logout: forgets the connection and its journal. */
 export function* deleteConnection(id: string): Steps<void> {
   yield* query('DELETE FROM connections WHERE id = ?', id);
@@ -246,7 +254,8 @@ function toConnection(row: ConnectionRow): StoredConnection {
     receivedAt: row.received_at,
     accessExpiresAt: row.access_expires_at,
     hasRefreshToken: row.has_refresh_token === 1,
-    isMinted: row.is_minted === 1,
+    kind: row.kind,
+    isMinted: row.kind === 'client_credentials',
     createdAt: row.created_at,
     lastUsedAt: row.last_used_at,
     sealed: row.secrets,

@@ -1,11 +1,12 @@
 /** Servers: the protected upstreams we connect to. No secrets here. */
+import type { CredentialKind } from '../core/credential-kind.ts';
 import { DEFAULT_SETTINGS, type ServerSettings, unusualSettings } from '../core/server-settings.ts';
 import { first, query, type Steps } from './database.ts';
 
 export interface Server {
   name: string;
   url: string;
-  kind: 'oauth';
+  kind: CredentialKind;
   /** RFC 8707 resource exactly as the server's metadata spells it. */
   resource: string;
   settings: ServerSettings;
@@ -15,7 +16,7 @@ export interface Server {
 interface ServerRow {
   name: string;
   url: string;
-  kind: 'oauth';
+  kind: CredentialKind;
   resource: string;
   pinned_issuer: string | null;
   /** JSON of what differs from the default. */
@@ -56,7 +57,7 @@ export function* saveServer({
   yield* query(
     `INSERT INTO servers (name, transport, url, kind, resource, pinned_issuer, settings, tool_policy, created_at)
      VALUES (?, 'http', ?, ?, ?, ?, ?, '{}', ?)
-     ON CONFLICT (name) DO UPDATE SET resource = excluded.resource, pinned_issuer = excluded.pinned_issuer,
+     ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, resource = excluded.resource, pinned_issuer = excluded.pinned_issuer,
        settings = excluded.settings`,
     ...[server.name, server.url, server.kind, server.resource, pinnedIssuer],
     ...[JSON.stringify(unusualSettings(others)), server.createdAt],

@@ -8,12 +8,13 @@ import { fetch } from '../support/provider.ts';
 import { type RawAnswer, type RawServer, startRawServer } from '../support/raw-server.ts';
 
 const TOKEN = new Secret('fake-access-token');
+const CREDENTIAL = [['Authorization', new Secret(`Bearer ${TOKEN.reveal()}`)]] as const;
 
 let server: RawServer;
 
 async function probe(answer: RawAnswer): Promise<ProbeAnswer> {
   server = await startRawServer(({ method }) => (method === 'POST' ? answer : { status: 405 }));
-  return probeInitialize(`${server.url}/mcp`, TOKEN, fetch);
+  return probeInitialize(`${server.url}/mcp`, CREDENTIAL, fetch);
 }
 
 afterEach(() => server?.close());
@@ -118,7 +119,9 @@ describe('initialize with a token', () => {
 
   it('fails with what the network says', async () => {
     const url = `http://127.0.0.1:${await freePort()}/mcp`;
-    await expect(probeInitialize(url, TOKEN, fetch)).rejects.toMatchObject({ code: 'upstream_unavailable' });
+    await expect(probeInitialize(url, CREDENTIAL, fetch)).rejects.toMatchObject({
+      code: 'upstream_unavailable',
+    });
   });
 
   it('takes the status of an answer that does not come to an end', async () => {
@@ -127,7 +130,7 @@ describe('initialize with a token', () => {
       response.write(`data: ${JSON.stringify(result({ name: 'docs' }))}\n\n`);
     });
     const url = await listenOnLoopback(open);
-    expect(await probeInitialize(`${url}/mcp`, TOKEN, fetch)).toEqual({
+    expect(await probeInitialize(`${url}/mcp`, CREDENTIAL, fetch)).toEqual({
       kind: 'initialized',
       server: undefined,
     });

@@ -25,6 +25,7 @@ export function fakeConnection(changes: Partial<Connection> = {}): Connection {
     receivedAt: NOW,
     accessExpiresAt: NOW + HOUR_MS,
     hasRefreshToken: true,
+    kind: 'oauth',
     isMinted: false,
     createdAt: NOW,
     lastUsedAt: null,

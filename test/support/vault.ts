@@ -124,7 +124,6 @@ export async function storeConnection(
         server,
         account: name.split('@')[1] ?? null,
         clientRowId: client.rowId,
-        isMinted: false,
         createdAt: now,
       },
       tokens,
