@@ -1,8 +1,11 @@
 /** Finding a connection on behalf of a caller: the one gate in front of every connection. */
 import { type AccessMode, maySee, mayUse } from '../core/access-policy.ts';
+import { parseConnectionName } from '../core/names.ts';
 import { BrokerError } from '../errors.ts';
 import { findConnection, type StoredConnection } from '../vault/connections.ts';
+import { findServer, type Server } from '../vault/servers.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
+import { findDerived, noLink } from './identity.ts';
 
 /** Whether the caller may know that this connection exists. */
 export function isVisible(caller: Caller, name: string): boolean {
@@ -22,7 +25,11 @@ export async function findFor(
   name: string,
   mode?: AccessMode,
 ): Promise<StoredConnection> {
-  const stored = await vault.run(() => findConnection(name));
+  const found = await vault.run(function* () {
+    return (yield* findConnection(name)) ?? (yield* findDerived(name));
+  });
+  if (found === 'no_link' && isVisible(caller, name)) throw noLink(name, await serverOf(vault, name));
+  const stored = found === 'no_link' ? undefined : found;
   if (!stored || !isVisible(caller, name)) {
     if (caller.kind === 'agent') await refuse(vault, caller, name, mode, 'not_found');
     throw unknownConnection(caller, name);
@@ -39,6 +46,12 @@ export async function findFor(
     );
   }
   return stored;
+}
+
+async function serverOf(vault: Context['vault'], name: string): Promise<Server> {
+  const server = await vault.run(() => findServer(parseConnectionName(name)?.server ?? ''));
+  if (!server) throw new Error('the server went while it was looked at');
+  return server;
 }
 
 function unknownConnection(caller: Caller, name: string): BrokerError {

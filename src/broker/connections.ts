@@ -8,11 +8,13 @@ import { listConnections, type StoredConnection } from '../vault/connections.ts'
 import { findServer } from '../vault/servers.ts';
 import { findFor, isVisible } from './access.ts';
 import type { Caller, Context } from './context.ts';
+import { findDerived, listDerived } from './identity.ts';
 
 /** A connection as shown. Instants are RFC 3339; what is unknown is left out. The same in JSON and over HTTP. */
 export interface ConnectionView {
   name: string;
   server: string;
+  kind: string;
   url?: string;
   resource?: string;
   account?: string;
@@ -53,7 +55,10 @@ export interface ConnectionView {
 
 /** All connections the caller may see, by name. */
 export async function listFor(context: Context, caller: Caller): Promise<ConnectionView[]> {
-  const all = await context.vault.run(() => listConnections());
+  const stored = await context.vault.run(function* () {
+    return [...(yield* listConnections()), ...(yield* listDerived())];
+  });
+  const all = stored.sort((one, other) => (one.name < other.name ? -1 : 1));
   return Promise.all(
     all.filter(({ name }) => isVisible(caller, name)).map((stored) => view(context, stored)),
   );
@@ -65,7 +70,8 @@ export async function showFor(context: Context, caller: Caller, name: string): P
 }
 
 /** The connection as shown. */
-export async function view({ vault }: Context, stored: StoredConnection): Promise<ConnectionView> {
+export async function view({ vault }: Context, own: StoredConnection): Promise<ConnectionView> {
+  const stored = await withIdentity(vault, own);
   const { server, client } = await vault.run(function* () {
     return {
       server: yield* findServer(stored.server),
@@ -75,6 +81,7 @@ export async function view({ vault }: Context, stored: StoredConnection): Promis
   return {
     name: stored.name,
     server: stored.server,
+    kind: stored.kind,
     ...given('url', server?.url),
     ...given('resource', server?.resource),
     ...given('account', stored.accountIdentity),
@@ -101,6 +108,15 @@ export async function view({ vault }: Context, stored: StoredConnection): Promis
     last_refreshed_at: timestamp(stored.receivedAt),
     ...given('last_used_at', timestampOrNull(stored.lastUsedAt)),
   };
+}
+
+/** What is made from an identity is in no better state than that. */
+async function withIdentity(vault: Context['vault'], own: StoredConnection): Promise<StoredConnection> {
+  if (own.kind !== 'identity' || own.derivedFrom !== undefined) return own;
+  const derived = await vault.run(() => findDerived(own.name));
+  if (!derived || derived === 'no_link' || derived.state === 'ok') return own;
+  const { state, code, cause, since, nextAttemptAt, derivedFrom = derived.name } = derived;
+  return { ...own, state, code, cause, since, nextAttemptAt, derivedFrom };
 }
 
 /** How the server differs. Only `recovery` is told also when it is as usual. */

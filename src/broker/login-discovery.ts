@@ -25,6 +25,8 @@ export interface Discovered {
   challengeScope: string | undefined;
   scopesSupported: string[] | undefined;
   network: Network;
+  /** Whether the URL is an OpenID provider itself: the login is a person's identity, for no resource in particular. */
+  isIdentity: boolean;
 }
 
 /**
@@ -46,13 +48,30 @@ export async function discover(
   const seen: string[] = [];
   const found = await discoverResource(url, entrance, fetchFor(network), settings.pinnedResource, seen);
   const look = lookup(context, network, settings, signal);
+  const provider =
+    found === undefined && entrance.status !== 401 ? await openIdProvider(look, url) : undefined;
   return {
-    metadata: await chooseServer(look, url, entrance, found, settings, knownIssuer, seen),
+    metadata: provider ?? (await chooseServer(look, url, entrance, found, settings, knownIssuer, seen)),
     resource: found?.resource ?? settings.pinnedResource ?? url,
     challengeScope: challenge?.scope,
     scopesSupported: found?.scopesSupported,
     network,
+    isIdentity: provider !== undefined,
   };
+}
+
+/** The URL may be an issuer with users of its own (OpenID Connect Discovery 1.0 §4). Undefined: it is none. */
+async function openIdProvider(look: Lookup, url: string): Promise<ServerMetadata | undefined> {
+  const issuers = url.endsWith('/') ? [url.slice(0, -1), url] : [url];
+  for (const issuer of issuers) {
+    const metadata = await look.at(issuer).catch((error: unknown) => {
+      if (error instanceof BrokerError && ['discovery_failed', 'issuer_mismatch'].includes(error.code))
+        return undefined;
+      throw error;
+    });
+    if (metadata?.jwks_uri !== undefined && metadata.scopes_supported?.includes('openid')) return metadata;
+  }
+  return undefined;
 }
 
 interface Lookup {

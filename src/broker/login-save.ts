@@ -3,6 +3,8 @@
  * always wins: a refresh answered later finds the generation moved and becomes the spare.
  */
 import { randomUUID } from 'node:crypto';
+import type { CredentialKind } from '../core/credential-kind.ts';
+import { type Grant, sourceOf } from '../core/grant.ts';
 import type { TokenSet } from '../core/token-set.ts';
 import { reached } from '../steps.ts';
 import {
@@ -69,6 +71,11 @@ async function storeLogin(
   });
 }
 
+function kindOf(grant: Grant | null | undefined): CredentialKind {
+  if (!grant) return 'oauth';
+  return sourceOf(grant) === undefined ? 'client_credentials' : 'identity';
+}
+
 /**
  * The statements that store server, client and token set of a login. Throws when `existing` is not what is there
  * any more: the transaction is undone, and the next try computes from what is newer.
@@ -84,7 +91,7 @@ export function* writeLogin(
   yield* saveServer({
     name: server,
     url,
-    kind: settings.grant ? 'client_credentials' : 'oauth',
+    kind: kindOf(settings.grant),
     resource,
     settings,
     createdAt: now,

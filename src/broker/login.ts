@@ -20,7 +20,7 @@ import type { Context } from './context.ts';
 import { interrupted } from './login-answer.ts';
 import { prepareClient } from './login-client.ts';
 import { signInByDevice } from './login-device.ts';
-import { discover } from './login-discovery.ts';
+import { type Discovered, discover } from './login-discovery.ts';
 import type { ConnectedEvent, LoginHooks } from './login-events.ts';
 import { importRefreshToken } from './login-import.ts';
 import { signInByRedirect } from './login-redirect.ts';
@@ -89,13 +89,13 @@ export async function login(
     const plan = {
       client,
       metadata,
-      settings: { ...settings, network },
+      settings: { ...settings, network, ...(found.isIdentity ? NO_RESOURCE : {}) },
       timeoutMs: request.timeoutMs ?? DEFAULT_LOGIN_TIMEOUT_MS,
       purpose: {
         ...{ connection, server, account, url, resource },
-        scope: chooseScope(settings.scopes, found.challengeScope, found.scopesSupported, metadata),
+        scope: chooseScope(settings.scopes, found.challengeScope, suggestedScopes(found), metadata),
         expectedAccount: request.expectedAccount ?? known.connection?.expectedAccount ?? null,
-        settings: { ...wished, network },
+        settings: { ...wished, network, ...(found.isIdentity ? NO_RESOURCE : {}) },
       },
     };
     const connected = request.refreshToken
@@ -108,6 +108,17 @@ export async function login(
   } finally {
     await ready.listener?.close();
   }
+}
+
+/** An identity is for no resource in particular. */
+const NO_RESOURCE = { resourceParameter: 'omit' } as const;
+
+/** Who somebody is, where an OpenID provider is signed in to. */
+const IDENTITY_SCOPES = ['openid', 'email', 'profile'];
+
+function suggestedScopes({ isIdentity, scopesSupported, metadata }: Discovered): string[] | undefined {
+  if (!isIdentity) return scopesSupported;
+  return IDENTITY_SCOPES.filter((each) => metadata.scopes_supported?.includes(each));
 }
 
 /** What earlier logins left. */

@@ -1,16 +1,20 @@
 /** An agent (or the operator) asks for an access token: allowed? usable? answer, else refresh, then answer. */
-import { fixingCommand, isRenewable } from '../core/connection.ts';
+import { enteringCommand, fixingCommand, isRenewable } from '../core/connection.ts';
+import { hasBearer, isStatic } from '../core/credential-kind.ts';
+import { parseConnectionName } from '../core/names.ts';
 import { isAlive, isUsable, MIN_REFRESH_INTERVAL_MS, refreshAfter } from '../core/refresh-policy.ts';
 import { attemptAt } from '../core/schedule.ts';
 import { isBearer } from '../core/token-set.ts';
 import { BrokerError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
-import { openTokenSet, type StoredConnection } from '../vault/connections.ts';
+import type { AuditRecord } from '../vault/audit.ts';
+import { findConnectionById, openTokenSet, type StoredConnection } from '../vault/connections.ts';
 import { findServer } from '../vault/servers.ts';
 import { findFor } from './access.ts';
 import { timestamp } from './connections.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
-import { stateError } from './state-errors.ts';
+import { findDerived, materialise } from './identity.ts';
+import { gone, stateError } from './state-errors.ts';
 
 export interface TokenQuery {
   /** Seconds the token should live at least. Default 0. Clamped to half its lifetime. */
@@ -71,8 +75,8 @@ export function toTokenView(token: GrantedToken, now: number): TokenView {
 /**
  * Hands out the access token of a connection, refreshed if need be.
  *
- * Throws `not_found`, `forbidden`, `rate_limited` (a fresh token was rejected again at once), `login_required`,
- * `client_invalid`, `config_error`, `upstream_unavailable`, `save_failed`.
+ * Throws `not_found`, `forbidden`, `bad_request` (it has no bearer token), `rate_limited` (a fresh token was rejected
+ * again at once), `login_required`, `client_invalid`, `config_error`, `upstream_unavailable`, `save_failed`.
  */
 export async function getToken(
   context: Context,
@@ -81,21 +85,69 @@ export async function getToken(
   query: TokenQuery = {},
 ): Promise<GrantedToken> {
   const stored = await findFor(context, caller, name, 'token');
+  if (!hasBearer(stored.kind)) {
+    throw new BrokerError('bad_request', `${name} has no bearer token (its kind is ${stored.kind})`, {
+      hint: `ask for its headers: GET /v1/connections/${name}/headers, or broker token ${name} --headers-json`,
+      connection: name,
+    });
+  }
+  if (isStatic(stored.kind)) return answer(context, caller, requireFresh(context, stored, query), name);
+  if (stored.derivedFrom === undefined) return grant(context, caller, stored, query, name);
+  return grant(context, caller, await ownOrSource(context, stored), query, name);
+}
+
+/** Of an identity: the login itself where its token is forwarded, else the row that holds the exchanged ones. */
+async function ownOrSource(context: Context, derived: StoredConnection): Promise<StoredConnection> {
+  const { vault } = context;
+  const server = await vault.run(() => findServer(derived.server));
+  if (server?.settings.grant?.kind !== 'forward') return materialise(context, derived);
+  const source = await vault.run(() => findConnectionById(derived.id));
+  if (!source) throw gone(derived);
+  return source;
+}
+
+/** @param name under which it was asked for */
+async function grant(
+  context: Context,
+  caller: Caller,
+  stored: StoredConnection,
+  query: TokenQuery,
+  name: string,
+): Promise<GrantedToken> {
   const isRejected = query.rejectedGeneration === stored.generation;
   const isGoodEnough = !isRejected && isUsable(stored, context.clock.now(), query.minTtlSeconds);
-  if (isGoodEnough) return answer(context, caller, stored);
+  if (isGoodEnough) return answer(context, caller, stored, name);
   if (isRejected) refuseHasty(context, stored);
   try {
-    return await answer(context, caller, await refreshOrExplain(context, caller, stored));
+    return await answer(context, caller, await refreshOrExplain(context, caller, stored), name);
   } catch (error) {
-    const current = await findFor(context, caller, name, 'token');
+    const current = await context.vault.run(() => findConnectionById(stored.id));
     // A token that still lives is better than none, unless the server just refused this very one.
-    const isServable = !(isRejected && current.generation === stored.generation);
+    const isServable = current !== undefined && !(isRejected && current.generation === stored.generation);
     if (!(error instanceof BrokerError) || !isServable || !isAlive(current, context.clock.now())) throw error;
-    const granted = await answer(context, caller, current);
+    const granted = await answer(context, caller, current, name);
     const { warnings } = granted;
     return warnings.length > 0 ? granted : { ...granted, warnings: [`not refreshed: ${error.message}`] };
   }
+}
+
+/** What was entered by hand cannot be renewed here. Throws `login_required` when it has ended or was refused. */
+export function requireFresh(
+  { clock }: Context,
+  stored: StoredConnection,
+  { rejectedGeneration }: TokenQuery = {},
+): StoredConnection {
+  const isRejected = rejectedGeneration === stored.generation;
+  if (!isRejected && isAlive(stored, clock.now())) return stored;
+  const what = isRejected ? 'was refused by its server' : 'has ended';
+  throw new BrokerError(
+    'login_required',
+    `the credential of ${stored.name} ${what}; it was entered by hand`,
+    {
+      hint: enteringCommand(stored),
+      connection: stored.name,
+    },
+  );
 }
 
 /** Refreshes, unless it is known that it cannot help now. */
@@ -109,7 +161,17 @@ async function refreshOrExplain(
   const isTooEarly = now < (attemptAt(stored, now) ?? now);
   const isOver = !isRenewable(stored) && isAlive(stored, now);
   if (isHopeless || isTooEarly || isOver) throw stateError(stored, now);
+  if (stored.kind === 'identity') await freshenSource(context, caller, stored);
   return context.refresher.refresh(stored, actorOf(caller));
+}
+
+/** An identity is exchanged with a token of its own that lives. Throws what its refresh throws. */
+async function freshenSource(context: Context, caller: Caller, stored: StoredConnection): Promise<void> {
+  const { vault, clock, refresher } = context;
+  const derived = await vault.run(() => findDerived(stored.name));
+  if (!derived || derived === 'no_link') throw gone(stored);
+  const source = await vault.run(() => findConnectionById(derived.id));
+  if (source && !isUsable(source, clock.now())) await refresher.refresh(source, actorOf(caller));
 }
 
 /** A caller whose fresh token is rejected has another problem than its age; refreshing in a circle burns the grant. */
@@ -128,24 +190,23 @@ function refuseHasty({ clock }: Context, stored: StoredConnection): void {
   );
 }
 
-async function answer(context: Context, caller: Caller, stored: StoredConnection): Promise<GrantedToken> {
-  const { vault, handOuts } = context;
+/** @param name under which it was asked for: of an identity that is forwarded, not its own */
+async function answer(
+  context: Context,
+  caller: Caller,
+  stored: StoredConnection,
+  name: string,
+): Promise<GrantedToken> {
+  const { vault } = context;
   const tokens = await openTokenSet(vault.sealer, stored);
   if (!isBearer(tokens.tokenType)) throw stateError(stored, context.clock.now());
-  const server = await vault.run(() => findServer(stored.server));
-  handOuts.add({
-    connectionId: stored.id,
-    agentName: caller.kind === 'agent' ? caller.agent.name : undefined,
-    record: {
-      actor: actorOf(caller),
-      action: 'token',
-      connection: stored.name,
-      outcome: 'ok',
-      detail: { generation: stored.generation, token: tokens.accessToken.fingerprint() },
-    },
+  const server = await vault.run(() => findServer(parseConnectionName(name)?.server ?? stored.server));
+  handedOut(context, caller, stored, name, {
+    generation: stored.generation,
+    token: tokens.accessToken.fingerprint(),
   });
   return {
-    connection: stored.name,
+    connection: name,
     account: stored.accountIdentity,
     accessToken: tokens.accessToken,
     generation: stored.generation,
@@ -157,11 +218,25 @@ async function answer(context: Context, caller: Caller, stored: StoredConnection
   };
 }
 
+/** Writes down who got what. */
+export function handedOut(
+  { handOuts }: Context,
+  caller: Caller,
+  { id }: StoredConnection,
+  connection: string,
+  detail: AuditRecord['detail'],
+): void {
+  const agentName = caller.kind === 'agent' ? caller.agent.name : undefined;
+  const record = { actor: actorOf(caller), action: 'token', connection, outcome: 'ok', detail };
+  handOuts.add({ connectionId: id, agentName, record });
+}
+
 function warningsFor(stored: StoredConnection): string[] {
   const warnings: string[] = [];
   const command = fixingCommand(stored);
   if (command !== null)
     warnings.push(`${stored.state}: ${stored.cause ?? 'not refreshing'}; run: ${command}`);
-  if (!isRenewable(stored)) warnings.push('no refresh token: this login ends with its access token');
+  if (!isRenewable(stored) && !isStatic(stored.kind))
+    warnings.push('no refresh token: this login ends with its access token');
   return warnings;
 }

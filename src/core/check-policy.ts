@@ -1,5 +1,6 @@
 /** What `broker check` thinks of a connection: fine, needs attention soon, needs somebody now. */
-import { type Connection, fixingCommand, isRenewable } from './connection.ts';
+import { type Connection, enteringCommand, fixingCommand, isRenewable } from './connection.ts';
+import { isStatic } from './credential-kind.ts';
 import { isAlive } from './refresh-policy.ts';
 
 /** Exit codes of one finding; `check` ends with the worst of them. */
@@ -105,6 +106,16 @@ function secretOf(
   return found && { ...found, nextStep: `broker login ${name}` };
 }
 
+/** What was entered by hand ends when its vendor says, if anybody knows. */
+function findingForEntered(connection: Connection, now: number, warnWithinMs: number): Finding {
+  const { accessExpiresAt } = connection;
+  const nextStep = enteringCommand(connection);
+  if (accessExpiresAt === null) return { code: 0, message: 'ok', nextStep: null };
+  if (accessExpiresAt <= now) return { code: 2, message: 'the credential has ended', nextStep };
+  if (accessExpiresAt - now > warnWithinMs) return { code: 0, message: 'ok', nextStep: null };
+  return { code: 1, message: `the credential ends ${inDays(accessExpiresAt - now)}`, nextStep };
+}
+
 function findingForHealthy(
   connection: Connection,
   secret: Finding | undefined,
@@ -114,6 +125,7 @@ function findingForHealthy(
   const nextStep = `broker login ${connection.name}`;
   const { accessExpiresAt } = connection;
   const isOnItsOwn = !isRenewable(connection);
+  if (isStatic(connection.kind)) return findingForEntered(connection, now, warnWithinMs);
   const soon = (message: string): Finding => ({ code: 1, message, nextStep });
   if (isOnItsOwn && accessExpiresAt !== null && accessExpiresAt <= now) {
     return { code: 2, message: 'the token has expired and cannot be refreshed', nextStep };

@@ -4,7 +4,7 @@
  * Nothing here is a secret. Secrets travel beside it as a `TokenSet`, so that showing, listing and auditing a
  * connection cannot leak one.
  */
-import type { CredentialKind } from './credential-kind.ts';
+import { type CredentialKind, isStatic } from './credential-kind.ts';
 
 /** States of DESIGN §5, from fine to dead. `docs/errors.md` explains each. */
 export type ConnectionState =
@@ -52,6 +52,8 @@ export interface Connection extends StateReason {
   /** When the access token ends. Null: unknown, which is not the same as never. */
   accessExpiresAt: number | null;
   hasRefreshToken: boolean;
+  /** Name of the identity connection it is made from. Absent: it stands for itself. */
+  derivedFrom?: string;
   /** What it is made of. */
   kind: CredentialKind;
   /** Whether its tokens are asked for anew with a machine's own credentials. */
@@ -65,19 +67,20 @@ export function isRenewable(connection: Pick<Connection, 'hasRefreshToken' | 'is
   return connection.hasRefreshToken || connection.isMinted;
 }
 
+type Mendable = Pick<Connection, 'state' | 'name' | 'kind' | 'isMinted' | 'derivedFrom'>;
+
 /** The exact command that mends a connection in this state. Null while nothing is to be done. */
-export function fixingCommand(connection: Pick<Connection, 'state' | 'name' | 'isMinted'>): string | null {
-  if (connection.isMinted && connection.state !== 'ok') return `broker refresh ${connection.name}`;
-  switch (connection.state) {
-    case 'ok':
-      return null;
-    case 'degraded':
-    case 'uncertain':
-      return `broker refresh ${connection.name}`;
-    case 'login_required':
-    case 'client_invalid':
-    case 'config_error':
-    case 'disabled':
-      return `broker login ${connection.name}`;
-  }
+export function fixingCommand(connection: Mendable): string | null {
+  if (connection.state === 'ok') return null;
+  if (isStatic(connection.kind)) return enteringCommand(connection);
+  const name = connection.derivedFrom ?? connection.name;
+  const isTriedAgain =
+    connection.isMinted || connection.state === 'degraded' || connection.state === 'uncertain';
+  return `broker ${isTriedAgain ? 'refresh' : 'login'} ${name}`;
+}
+
+/** The command that puts in another credential of the same kind. */
+export function enteringCommand({ name, kind }: Pick<Connection, 'name' | 'kind'>): string {
+  if (kind === 'headers') return `broker add ${name} --header <name> --value-file <file>`;
+  return kind === 'none' ? `broker add ${name} --none` : `broker add ${name} --bearer-file <file>`;
 }

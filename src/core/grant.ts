@@ -11,7 +11,16 @@ export type Grant =
    * With an ID token of a person at an identity provider, exchanged there for a grant at this server (RFC 8693;
    * MCP extension enterprise-managed authorization).
    */
-  | { kind: 'id_jag'; subjectTokenFile: string; identityProvider: { issuer: string; clientId: string } };
+  | { kind: 'id_jag'; subjectTokenFile: string; identityProvider: { issuer: string; clientId: string } }
+  /** The access token of the same user's identity connection, as it is: the one named exception to its audience. */
+  | { kind: 'forward'; source: string }
+  /** The same token exchanged at its issuer for one that is meant for this server (RFC 8693). */
+  | { kind: 'exchange'; source: string; way: 'token_exchange' | 'id_jag'; clientRowId?: string };
+
+/** The server whose identity connections these are made from. Undefined: of none. */
+export function sourceOf(grant: Grant | null): string | undefined {
+  return grant && 'source' in grant ? grant.source : undefined;
+}
 
 /** The grant in a few words, for show. */
 export function describeGrant(grant: Grant): string {
@@ -22,5 +31,9 @@ export function describeGrant(grant: Grant): string {
       return `workload identity from ${grant.assertionFile}`;
     case 'id_jag':
       return `enterprise-managed, with the ID token in ${grant.subjectTokenFile} from ${grant.identityProvider.issuer}`;
+    case 'forward':
+      return `the access token of ${grant.source}, forwarded as it is`;
+    case 'exchange':
+      return `the token of ${grant.source}, exchanged for one of this server`;
   }
 }

@@ -30,7 +30,8 @@ export function dueAt(
   { isUnanswered, jitter }: Circumstances,
   now: number,
 ): number | null {
-  if (!isRenewable(connection)) return null;
+  // What is made from an identity is asked for when somebody needs it.
+  if (!isRenewable(connection) || connection.kind === 'identity') return null;
   switch (connection.state) {
     case 'login_required':
     case 'client_invalid':

@@ -27,6 +27,8 @@ export interface TokenSet {
   accessExpiresAt: number | undefined;
   /** Whom the token belongs to, if the answer told. */
   accountIdentity: string | undefined;
+  /** OpenID Connect ID token, as it came last. Absent: none came. */
+  idToken?: Secret;
   /** Headers in place of a token: the whole credential is made of them. Absent for tokens. */
   headers?: CredentialHeaders;
 }
@@ -52,6 +54,7 @@ export function readTokenSet(body: Record<string, unknown>, receivedAt: number):
     accessExpiresAt:
       lifetime === undefined ? jwtExpiry(accessToken, receivedAt) : receivedAt + Math.round(lifetime * 1000),
     accountIdentity: readAccountIdentity(body),
+    ...(text(body.id_token) === undefined ? {} : { idToken: new Secret(body.id_token as string) }),
   };
 }
 
@@ -70,6 +73,7 @@ export function inheritTokenSet(fresh: TokenSet, previous: TokenSet): TokenSet {
     refreshToken: fresh.refreshToken ?? previous.refreshToken,
     scope: fresh.scope ?? previous.scope,
     accountIdentity: fresh.accountIdentity ?? previous.accountIdentity,
+    ...(fresh.idToken || !previous.idToken ? {} : { idToken: previous.idToken }),
   };
 }
 
@@ -79,15 +83,20 @@ export function serialiseTokenSet(tokens: TokenSet): string {
     ...tokens,
     accessToken: tokens.accessToken.reveal(),
     refreshToken: tokens.refreshToken?.reveal(),
+    idToken: tokens.idToken?.reveal(),
     headers: tokens.headers?.map(([name, value]) => [name, value.reveal()]),
   });
 }
 
 /** The reverse of `serialiseTokenSet`. */
 export function parseTokenSet(text: string): TokenSet {
-  const fields = JSON.parse(text) as Omit<TokenSet, 'accessToken' | 'refreshToken' | 'headers'> & {
+  const fields = JSON.parse(text) as Omit<
+    TokenSet,
+    'accessToken' | 'refreshToken' | 'idToken' | 'headers'
+  > & {
     accessToken: string;
     refreshToken?: string;
+    idToken?: string;
     headers?: [string, string][];
   };
   return {
@@ -98,6 +107,7 @@ export function parseTokenSet(text: string): TokenSet {
     receivedAt: fields.receivedAt,
     accessExpiresAt: fields.accessExpiresAt,
     accountIdentity: fields.accountIdentity,
+    ...(fields.idToken === undefined ? {} : { idToken: new Secret(fields.idToken) }),
     ...(fields.headers
       ? { headers: fields.headers.map(([name, value]) => [name, new Secret(value)] as const) }
       : {}),

@@ -22,6 +22,7 @@ export interface MachineRequest {
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ID_JAG = 'urn:ietf:params:oauth:token-type:id-jag';
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 const ID_TOKEN = 'urn:ietf:params:oauth:token-type:id_token';
 
 /** With the client's own credentials. @see RFC 6749 §4.4.2 */
@@ -32,6 +33,15 @@ export function requestByCredentials(request: MachineRequest): Promise<TokenAnsw
 /** With an assertion somebody else has signed. @see RFC 7523 §2.1 */
 export function requestByAssertion(request: MachineRequest, assertion: Secret): Promise<TokenAnswer> {
   return ask(request, JWT_BEARER, { assertion: assertion.reveal() });
+}
+
+/** Exchanges an access token at its issuer for one that is meant for another resource. @see RFC 8693 §2.1 */
+export function exchangeForToken(request: MachineRequest, subjectToken: Secret): Promise<TokenAnswer> {
+  return ask(request, TOKEN_EXCHANGE, {
+    requested_token_type: ACCESS_TOKEN,
+    subject_token: subjectToken.reveal(),
+    subject_token_type: ACCESS_TOKEN,
+  });
 }
 
 /**

@@ -255,7 +255,7 @@ function toConnection(row: ConnectionRow): StoredConnection {
     accessExpiresAt: row.access_expires_at,
     hasRefreshToken: row.has_refresh_token === 1,
     kind: row.kind,
-    isMinted: row.kind === 'client_credentials',
+    isMinted: row.kind === 'client_credentials' || row.kind === 'identity',
     createdAt: row.created_at,
     lastUsedAt: row.last_used_at,
     sealed: row.secrets,

@@ -32,6 +32,12 @@ export function* findServer(name: string): Steps<Server | undefined> {
   return row && toServer(row);
 }
 
+/** All servers by name. */
+export function* listServers(): Steps<Server[]> {
+  const rows = yield* query<ServerRow>(`SELECT ${COLUMNS} FROM servers ORDER BY name`);
+  return rows.map(toServer);
+}
+
 /** Servers of this URL, oldest first: there may be several names for one. */
 export function* findServersByUrl(url: string): Steps<Server[]> {
   const rows = yield* query<ServerRow>(

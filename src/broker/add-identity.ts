@@ -1,0 +1,138 @@
+/** Servers whose connections are made from the identity of the user who calls: nobody signs in there again. */
+
+import type { Grant } from '../core/grant.ts';
+import { DEFAULT_SETTINGS, type ServerSettings } from '../core/server-settings.ts';
+import { BrokerError } from '../errors.ts';
+import type { Secret } from '../secret.ts';
+import { listConnections } from '../vault/connections.ts';
+import { findServer, saveServer } from '../vault/servers.ts';
+import { actorOf, type Context, OPERATOR } from './context.ts';
+import { discover } from './login-discovery.ts';
+import { makeMachineClient } from './login-new-client.ts';
+import { resolveTarget } from './login-target.ts';
+
+/** The server's own authorization server takes grants of identity providers (MCP enterprise-managed authorization). */
+const ID_JAG_PROFILE = 'urn:ietf:params:oauth:grant-profile:id-jag';
+
+export interface NewIdentityServer {
+  /** Name of the server; its connections are `name` and `name@account`. */
+  name: string;
+  url: string;
+  /** Name of the server whose logins are the identities, such as `corp`. */
+  source: string;
+  /** `forward`: the identity's own access token goes there as it is. */
+  mode: 'forward' | 'exchange';
+  /** Our client at the server's own authorization server, where that takes grants. */
+  clientId?: string | undefined;
+  clientSecret?: Secret | undefined;
+  scopes?: readonly string[] | undefined;
+}
+
+/** The server, and how its connections will get their tokens. */
+export interface IdentityServerView {
+  server: string;
+  url: string;
+  source: string;
+  way: 'forward' | 'token_exchange' | 'id_jag';
+  /** Connections there are by now. */
+  connections: string[];
+}
+
+/** Throws `usage` for an unknown source and for a name that other connections have, and the errors of discovery. */
+export async function addIdentityServer(
+  context: Context,
+  wanted: NewIdentityServer,
+): Promise<IdentityServerView> {
+  const { vault, clock } = context;
+  const { name, url, source, mode } = wanted;
+  const target = await resolveTarget(context, { target: url, name });
+  if (target.account !== undefined) {
+    throw new BrokerError('usage', `${name} names an account, but identities bring their own`, {
+      hint: `give the server alone: broker add ${target.server} --url ${url} --identity ${source}`,
+    });
+  }
+  const { all } = await requireSource(context, target.server, source);
+  const settings: ServerSettings = { ...DEFAULT_SETTINGS, scopes: wanted.scopes ?? [] };
+  const way =
+    mode === 'forward'
+      ? { ...settings, grant: { kind: 'forward', source } as const, resource: target.url }
+      : await exchangeWay(context, wanted, target.url, settings);
+  const { resource, ...kept } = way;
+  await vault.transaction(function* () {
+    yield* saveServer({
+      name: target.server,
+      url: target.url,
+      kind: 'identity',
+      resource,
+      settings: kept,
+      createdAt: clock.now(),
+    });
+    const detail = { kind: 'identity', source, mode };
+    yield* vault.audit.append({
+      actor: actorOf(OPERATOR),
+      action: 'add',
+      connection: target.server,
+      outcome: 'ok',
+      detail,
+    });
+  });
+  const logins = all.filter((each) => each.server === source);
+  return {
+    server: target.server,
+    url: target.url,
+    source,
+    way: kept.grant.kind === 'forward' ? 'forward' : kept.grant.way,
+    connections: logins.map(({ name: login }) => login.replace(source, target.server)),
+  };
+}
+
+async function requireSource({ vault }: Context, server: string, source: string) {
+  const { identity, before, all } = await vault.run(function* () {
+    return {
+      identity: yield* findServer(source),
+      before: yield* findServer(server),
+      all: yield* listConnections(),
+    };
+  });
+  if (identity?.kind !== 'oauth' || source === server) {
+    throw new BrokerError('usage', `there are no identities called ${source}`, {
+      hint: `sign in to the identity provider first: broker login <its issuer> --name ${source} --account <user>`,
+    });
+  }
+  const other = all.find((each) => each.server === server && before?.kind !== 'identity');
+  if (other) {
+    throw new BrokerError('usage', `${other.name} is connected to ${server} in another way (${other.kind})`, {
+      hint: `choose another name, or log it out first: broker logout ${other.name}`,
+      connection: other.name,
+    });
+  }
+  return { all };
+}
+
+/** How an identity becomes a token for this server. */
+async function exchangeWay(
+  context: Context,
+  { source, clientId, clientSecret }: NewIdentityServer,
+  url: string,
+  settings: ServerSettings,
+): Promise<ServerSettings & { resource: string; grant: Extract<Grant, { kind: 'exchange' }> }> {
+  const found = await discover(context, url, { ...settings, pkce: 'assumed' }, undefined, undefined);
+  const { metadata, resource, network } = found;
+  const scopes = settings.scopes.length > 0 ? settings.scopes : (found.challengeScope?.split(' ') ?? []);
+  const kept = { ...settings, scopes, network, resource };
+  const profiles = metadata.authorization_grant_profiles_supported;
+  if (!Array.isArray(profiles) || !profiles.includes(ID_JAG_PROFILE)) {
+    return { ...kept, grant: { kind: 'exchange', source, way: 'token_exchange' } };
+  }
+  if (clientId === undefined) {
+    throw new BrokerError(
+      'usage',
+      `${metadata.issuer} takes the company’s grants, but wants to know our client`,
+      {
+        hint: 'ask its operator for one, and give it with --client-id and --client-secret-file',
+      },
+    );
+  }
+  const client = await makeMachineClient(context, metadata, { clientId, clientSecret });
+  return { ...kept, grant: { kind: 'exchange', source, way: 'id_jag', clientRowId: client.rowId } };
+}
