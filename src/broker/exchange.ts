@@ -30,7 +30,7 @@ export async function exchangeIdentity(
   parts: RefreshParts,
   { stored, server }: { stored: StoredConnection; server: Server },
   grant: Extract<Grant, { kind: 'exchange' }>,
-  own: () => Promise<MachineRequest>,
+  own: MachineRequest,
 ): Promise<TokenAnswer> {
   const { request, accessToken, idToken } = await atProvider(parts, stored, server);
   if (grant.way === 'token_exchange') return exchangeForToken(request, accessToken);
@@ -40,10 +40,9 @@ export async function exchangeIdentity(
       connection: stored.name,
     });
   }
-  const theirs = await own();
-  const answer = await exchangeForGrant(request, idToken, theirs.metadata.issuer);
+  const answer = await exchangeForGrant(request, idToken, own.metadata.issuer);
   if (answer.kind !== 'answer' || typeof answer.body?.access_token !== 'string') return answer;
-  return requestByAssertion(theirs, new Secret(answer.body.access_token));
+  return requestByAssertion(own, new Secret(answer.body.access_token));
 }
 
 /** The request at the identity provider, as the client the user signed in with. */

@@ -2,18 +2,23 @@
 import { type Clock, systemClock } from '../clock.ts';
 import type { Settings } from '../config.ts';
 import type { Agent } from '../core/access-policy.ts';
+import { parseConnectionName } from '../core/names.ts';
 import type { StepUp } from '../core/step-up.ts';
 import type { Log } from '../log.ts';
 import { createFetch, type Fetch, type FetchFor } from '../oauth/http.ts';
 import type { Secret } from '../secret.ts';
 import { listConnections } from '../vault/connections.ts';
 import { openVault } from '../vault/index.ts';
+import { findServer } from '../vault/servers.ts';
 import { add, type NewConnection } from './add.ts';
+import { addIdentityServer, type IdentityServerView, type NewIdentityServer } from './add-identity.ts';
+import { type AddedView, addStatic, type NewStaticConnection } from './add-static.ts';
 import { type AgentView, addAgent, authenticate, listAgentViews, type NewAgent, revoke } from './agents.ts';
 import { type CheckOptions, type CheckView, check } from './check.ts';
 import { type ConnectionView, listFor, showFor } from './connections.ts';
 import type { Caller, Context, RefreshParts } from './context.ts';
 import { createHandOuts } from './hand-outs.ts';
+import { type GrantedHeaders, getHeaders } from './headers.ts';
 import { type Readiness, readiness } from './health.ts';
 import {
   type KeyStatusView,
@@ -52,8 +57,16 @@ export interface Broker {
   login(request: LoginRequest, hooks: LoginHooks): Promise<ConnectedEvent>;
   /** A connection without a person. */
   add(wanted: NewConnection): Promise<ConnectionView>;
+  /** A credential that was entered by hand. */
+  addStatic(wanted: NewStaticConnection): Promise<AddedView>;
+  /** A server whose connections are made from users' identities. */
+  addIdentity(wanted: NewIdentityServer): Promise<IdentityServerView>;
+  /** URL of the server of this connection name. Undefined: it is not known. */
+  urlOf(name: string): Promise<string | undefined>;
   logout(caller: Caller, name: string): Promise<LogoutView>;
   token(caller: Caller, name: string, query?: TokenQuery): Promise<GrantedToken>;
+  /** The headers to send, for every kind of credential. */
+  headers(caller: Caller, name: string, query?: Pick<TokenQuery, 'minTtlSeconds'>): Promise<GrantedHeaders>;
   /** Refreshes now, whatever the token's age. */
   refresh(caller: Caller, name: string): Promise<ConnectionView>;
   list(caller: Caller): Promise<ConnectionView[]>;
@@ -100,8 +113,12 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   return {
     login: (request, hooks) => login(context, request, hooks),
     add: (wanted) => add(context, wanted),
+    addStatic: (wanted) => addStatic(context, wanted),
+    addIdentity: (wanted) => addIdentityServer(context, wanted),
+    urlOf: async (name) => (await vault.run(() => findServer(parseConnectionName(name)?.server ?? '')))?.url,
     logout: (caller, name) => logout(context, caller, name),
     token: (caller, name, query) => getToken(context, caller, name, query),
+    headers: (caller, name, query) => getHeaders(context, caller, name, query),
     refresh: (caller, name) => refreshNow(context, caller, name),
     list: (caller) => listFor(context, caller),
     show: (caller, name) => showFor(context, caller, name),

@@ -1,16 +1,10 @@
 /** A pair that came when a newer one had taken its place: a login was faster, or the pair had been put aside. */
 import { isBearer, type TokenSet } from '../core/token-set.ts';
 import { findClient } from '../vault/clients.ts';
-import {
-  holds,
-  replaceTokenSet,
-  type StoredConnection,
-  saveSpare,
-  sealSpare,
-  sealTokenSet,
-} from '../vault/connections.ts';
+import { holds, replaceTokenSet, type StoredConnection, sealTokenSet } from '../vault/connections.ts';
 import type { Steps } from '../vault/database.ts';
 import type { Sealer } from '../vault/seal.ts';
+import { saveSpare, sealSpare } from '../vault/spare.ts';
 
 /**
  * - `current`: it is the pair that is served.

@@ -80,7 +80,7 @@ async function revokeAll(
   return refresh ?? access;
 }
 
-/** True when no other connection uses the client, which is then gone too, unless a person entered it. */
+/** True when no other connection uses the client, which is then gone too, unless a person entered it for logins. */
 async function erase(
   { vault }: Context,
   caller: Caller,
@@ -90,7 +90,9 @@ async function erase(
   return vault.transaction(function* () {
     yield* deleteConnection(stored.id);
     const row = stored.clientRowId === null ? undefined : yield* findClient(stored.clientRowId);
-    const isClientGone = row?.source === 'registered' && (yield* deleteUnusedClient(row.id));
+    // A machine's client, which has no redirect URI, serves no login: its secret need not stay.
+    const isOurs = row?.source === 'registered' || row?.redirect_uri === '';
+    const isClientGone = row !== undefined && isOurs && (yield* deleteUnusedClient(row.id));
     yield* deleteUnusedServer(stored.server);
     yield* vault.audit.append({
       actor: actorOf(caller),

@@ -2,14 +2,15 @@
  * Tokens of connections without a person: asked for anew each time, under the same lease as a refresh so that one
  * process asks and all others use what it got.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { type NewState, type Refusal, stateAfterRefusal } from '../core/after-refusal.ts';
 import type { Grant } from '../core/grant.ts';
 import { isBearer, readTokenSet, type TokenSet } from '../core/token-set.ts';
 import { judgeRefresh } from '../core/verdict.ts';
-import { BrokerError, systemCode } from '../errors.ts';
+import { BrokerError, quote, systemCode } from '../errors.ts';
 import {
   exchangeForGrant,
+  ID_JAG,
   type MachineRequest,
   requestByAssertion,
   requestByCredentials,
@@ -26,6 +27,7 @@ import {
 } from '../vault/connections.ts';
 import type { Server } from '../vault/servers.ts';
 import type { Flight, RefreshParts } from './context.ts';
+import { exchangeIdentity } from './exchange.ts';
 import { gone, stateError } from './state-errors.ts';
 
 /** What a token is asked with. */
@@ -39,11 +41,22 @@ export interface Minting {
 /** A file of a platform is small. */
 const MAX_TOKEN_FILE_BYTES = 64 * 1024;
 
+/** What came of asking. */
+type Outcome = { tokens: TokenSet } | NoToken;
+
+interface NoToken {
+  refusal: Refusal;
+  /** For people, in place of what the refusal alone tells. */
+  cause?: string;
+  /** Why nobody could be asked. Absent: the server refused, or did not answer. */
+  error?: BrokerError;
+}
+
 /**
  * Asks for a token and keeps it. To be called under the connection's lease. A refused request is not made in any other
- * way.
+ * way. What stood in the way is recorded with the connection, also when it was on this side.
  *
- * Throws `config_error`, `client_invalid`, `upstream_unavailable`.
+ * Throws `config_error`, `client_invalid`, `upstream_unavailable`, and what discovery at an identity provider throws.
  */
 export async function mint(
   parts: RefreshParts,
@@ -52,41 +65,78 @@ export async function mint(
 ): Promise<StoredConnection> {
   const { vault, clock } = parts;
   const { stored } = minting;
-  const answer = await request(parts, minting);
-  const verdict = judgeRefresh(answer, minting.server.settings.deadTokenErrors);
-  const body = answer.kind === 'answer' ? answer.body : undefined;
-  const tokens = verdict.verdict === 'success' ? readTokenSet(body ?? {}, clock.now()) : undefined;
-  if (!tokens || !isBearer(tokens.tokenType)) {
-    const refusal: Refusal =
-      verdict.verdict === 'success' ? { verdict: 'config_error', code: 'unsupported_token_type' } : verdict;
-    await record(parts, stored, refusal, actor);
-  } else {
-    await keep(parts, minting, tokens, actor);
-  }
+  const outcome = await attempt(parts, minting);
+  if ('tokens' in outcome) await keep(parts, minting, outcome.tokens, actor);
+  else await record(parts, stored, outcome, actor);
   const current = await vault.run(() => findConnectionById(stored.id));
   if (!current) throw gone(stored);
-  if (current.generation === stored.generation) throw stateError(current, clock.now());
-  return current;
+  if (current.generation !== stored.generation) return current;
+  throw ('error' in outcome && outcome.error) || refused(current, clock.now());
 }
 
-async function request(parts: RefreshParts, { grant, ...minting }: Minting): Promise<TokenAnswer> {
+async function attempt(parts: RefreshParts, minting: Minting): Promise<Outcome> {
+  const answer = await request(parts, minting).catch(notAsked);
+  if ('refusal' in answer) return answer;
+  const verdict = judgeRefresh(answer, minting.server.settings.deadTokenErrors);
+  if (verdict.verdict === 'success') return read(answer, parts.clock.now());
+  // Perhaps the server has moved: the next attempt looks for its token endpoint again.
+  const isAnswered = verdict.verdict !== 'not_processed' && verdict.verdict !== 'unknown';
+  if (!isAnswered) await parts.metadata.forget(minting.client.issuer);
+  return { refusal: verdict };
+}
+
+/** Something on this side, or at the identity provider. It may be put right at any time, so it is tried again. */
+function notAsked(error: unknown): NoToken {
+  if (!(error instanceof BrokerError)) throw error;
+  const { code, message: cause } = error;
+  const refusal: Refusal =
+    code === 'upstream_unavailable'
+      ? { verdict: 'not_processed', code, retryAfterSeconds: error.retryAfterSeconds }
+      : { verdict: 'config_error', code };
+  return { refusal, cause, error };
+}
+
+function read(answer: TokenAnswer, now: number): Outcome {
+  const tokens = readTokenSet((answer.kind === 'answer' && answer.body) || {}, now);
+  if (tokens && isBearer(tokens.tokenType)) return { tokens };
+  const refusal = { verdict: 'config_error', code: 'unsupported_token_type' } as const;
+  return { refusal, cause: 'the server gives tokens of a type that only their owner could use' };
+}
+
+/** Whoever corrects the credentials gives all of them once more. */
+function refused(current: StoredConnection, now: number): BrokerError {
+  const error = stateError(current, now);
+  const { code, message, hint, connection } = error;
+  if (code === 'upstream_unavailable') return error;
+  return new BrokerError(code, message, {
+    hint: `${hint}\nto correct what it shows: broker add ${current.name} …, with all it was added with`,
+    connection,
+  });
+}
+
+async function request(parts: RefreshParts, { grant, stored, ...minting }: Minting): Promise<TokenAnswer> {
   const own = await requestFor(parts, minting);
   switch (grant.kind) {
     case 'client_credentials':
       return requestByCredentials(own);
     case 'jwt_bearer':
-      return requestByAssertion(own, await readTokenFile(grant.assertionFile));
+      return requestByAssertion(own, await readTokenFile(grant.assertionFile, stored.name));
     case 'id_jag': {
-      const exchanged = await exchange(parts, own, grant, minting.server);
-      if (exchanged.kind !== 'answer' || typeof exchanged.body?.access_token !== 'string') return exchanged;
-      return requestByAssertion(own, new Secret(exchanged.body.access_token));
+      const idToken = await readTokenFile(grant.subjectTokenFile, stored.name);
+      const exchanged = await exchange(parts, own, grant, idToken, minting.server);
+      if (judgeRefresh(exchanged).verdict !== 'success') return exchanged;
+      return requestByAssertion(own, grantIn(exchanged, grant, stored.name));
     }
+    case 'exchange':
+      return exchangeIdentity(parts, { stored, server: minting.server }, grant, own);
+    case 'forward':
+      throw new TypeError('what is forwarded is never asked for');
   }
 }
 
 async function requestFor(
   parts: RefreshParts,
-  { client, server }: Omit<Minting, 'grant'>,
+  { client, server }: Pick<Minting, 'client' | 'server'>,
 ): Promise<MachineRequest> {
   const { settings, resource } = server;
   return {
@@ -100,32 +150,53 @@ async function requestFor(
   };
 }
 
+type IdentityGrant = Extract<Grant, { kind: 'id_jag' }>;
+
 /** At the identity provider, which an operator named. */
 async function exchange(
   parts: RefreshParts,
   own: MachineRequest,
-  { identityProvider: { issuer, clientId }, subjectTokenFile }: Extract<Grant, { kind: 'id_jag' }>,
-  server: Server,
+  { identityProvider: { issuer, clientId } }: IdentityGrant,
+  idToken: Secret,
+  { resource }: Server,
 ): Promise<TokenAnswer> {
   const vouched = { pkce: 'assumed' } as const;
   const metadata = await parts.metadata.discover(issuer, { network: 'private', vouched });
   const client = { clientId, authMethod: 'none', clientSecret: undefined };
-  const fetch = parts.fetchFor('private');
-  const asked = { ...own, metadata, client, fetch, resource: server.resource };
-  return exchangeForGrant(asked, await readTokenFile(subjectTokenFile), own.metadata.issuer);
+  const asked = { ...own, metadata, client, fetch: parts.fetchFor('private'), resource };
+  return exchangeForGrant(asked, idToken, own.metadata.issuer);
+}
+
+/** Any other token is not to be shown to the authorization server: it may open more than a grant does. */
+function grantIn(exchanged: TokenAnswer, { identityProvider }: IdentityGrant, connection: string): Secret {
+  const body = exchanged.kind === 'answer' ? exchanged.body : undefined;
+  const kind = body?.issued_token_type;
+  if (kind === undefined || kind === ID_JAG) return new Secret(String(body?.access_token));
+  throw new BrokerError(
+    'config_error',
+    `the identity provider ${identityProvider.issuer} issues another kind of token than was asked for`,
+    {
+      hint: `ask its operator whether ${quote(identityProvider.clientId)} may get grants for this server (ID-JAG)`,
+      connection,
+    },
+  );
 }
 
 /** Read each time: the platform puts a new token there before the old one ends. */
-async function readTokenFile(path: string): Promise<Secret> {
+async function readTokenFile(path: string, connection: string): Promise<Secret> {
   const unusable = (reason: string) =>
-    new BrokerError('config_error', `the token file ${path} cannot be used: ${reason}`, {
-      hint: 'it holds one token and nothing else, and the broker must be allowed to read it',
+    new BrokerError('config_error', `the token file ${quote(path)} cannot be used: ${reason}`, {
+      hint: `it holds one token and nothing else, and the broker must be allowed to read it\nthen: broker refresh ${connection}`,
+      connection,
     });
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+  const unread = (error: unknown) => {
     throw unusable(systemCode(error) ?? 'it cannot be read');
-  });
-  if (text.length > MAX_TOKEN_FILE_BYTES) throw unusable('it is too large');
-  const token = text.trim();
+  };
+  const found = await stat(path).catch(unread);
+  // Reading a pipe or a device might never end.
+  if (!found.isFile()) throw unusable('it is not a file');
+  if (found.size > MAX_TOKEN_FILE_BYTES) throw unusable('it is too large');
+  const token = (await readFile(path, 'utf8').catch(unread)).trim();
   if (token === '' || /\s/.test(token))
     throw unusable(token === '' ? 'it is empty' : 'it holds more than a token');
   return new Secret(token);
@@ -152,10 +223,11 @@ async function keep(
 async function record(
   { vault, clock }: RefreshParts,
   stored: StoredConnection,
-  refusal: Refusal,
+  { refusal, cause }: NoToken,
   actor: string,
 ): Promise<void> {
-  const state = stateAfterMinting(stored, refusal, clock.now());
+  const judged = stateAfterMinting(stored, refusal, clock.now());
+  const state = { ...judged, cause: cause ?? judged.cause };
   await vault.transaction(function* () {
     yield* recordState(stored.id, stored.generation, state);
     const detail = { generation: stored.generation, state: state.state };

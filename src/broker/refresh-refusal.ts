@@ -3,17 +3,15 @@ import { type NewState, type Refusal, stateAfterRefusal } from '../core/after-re
 import type { BrokerError } from '../errors.ts';
 import { findClient } from '../vault/clients.ts';
 import {
-  clearSpare,
   findConnectionById,
-  openSpare,
   recordState,
   replaceTokenSet,
-  type Spare,
   type StoredConnection,
   sealTokenSet,
 } from '../vault/connections.ts';
 import type { Steps } from '../vault/database.ts';
 import { closeOlderRotations, closeRotation, hasUnanswered, historyOf } from '../vault/rotations.ts';
+import { clearSpare, openSpare, type Spare } from '../vault/spare.ts';
 import type { Presented, RefreshParts } from './context.ts';
 import { gone, stateError } from './state-errors.ts';
 

@@ -199,7 +199,9 @@ async function answer(
 ): Promise<GrantedToken> {
   const { vault } = context;
   const tokens = await openTokenSet(vault.sealer, stored);
-  if (!isBearer(tokens.tokenType)) throw stateError(stored, context.clock.now());
+  // None came yet, or it is somebody else's: whatever the clock says of its life, nobody gets it.
+  const isNone = tokens.accessToken.reveal() === '' || stored.code === 'account_mismatch';
+  if (isNone || !isBearer(tokens.tokenType)) throw stateError(stored, context.clock.now());
   const server = await vault.run(() => findServer(parseConnectionName(name)?.server ?? stored.server));
   handedOut(context, caller, stored, name, {
     generation: stored.generation,
@@ -224,7 +226,7 @@ export function handedOut(
   caller: Caller,
   { id }: StoredConnection,
   connection: string,
-  detail: AuditRecord['detail'],
+  detail: NonNullable<AuditRecord['detail']>,
 ): void {
   const agentName = caller.kind === 'agent' ? caller.agent.name : undefined;
   const record = { actor: actorOf(caller), action: 'token', connection, outcome: 'ok', detail };

@@ -46,6 +46,14 @@ export function durationMs(value: string): number {
   throw new InvalidArgumentError('a duration is a number with s, m, h or d, such as 15m or 14d');
 }
 
+/** `90d` from now, or the day it ends: `2027-01-31`. Epoch ms. */
+export function instant(value: string): number {
+  if (/^\d+[smhd]$/.test(value)) return Date.now() + durationMs(value);
+  const at = /^\d{4}-\d{2}-\d{2}$/.test(value) ? Date.parse(`${value}T00:00:00Z`) : Number.NaN;
+  if (!Number.isNaN(at)) return at;
+  throw new InvalidArgumentError('a duration such as 90d, or a day such as 2027-01-31');
+}
+
 /** `0600`, `660`. */
 export function fileMode(value: string): number {
   if (/^0?[0-7]{3}$/.test(value)) return Number.parseInt(value, 8);

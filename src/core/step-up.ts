@@ -3,12 +3,13 @@
  * can grant them: so the answer to it is a login with these scopes, never a retry.
  */
 import { type BearerChallenge, readBearerChallenge } from './challenge.ts';
+import type { Connection } from './connection.ts';
 import { isScopeToken } from './scope.ts';
 
 export interface StepUp {
   /** What to ask for: all that was granted, and what the server wants besides. */
   scopes: string[];
-  /** The exact command. */
+  /** The exact command; of a connection without a person the part of it that is new. */
   nextStep: string;
 }
 
@@ -22,7 +23,7 @@ const MAX_SCOPES = 100;
  * @param wwwAuthenticate header of the server's answer; undefined: none
  */
 export function stepUpFor(
-  connection: { name: string; scope: string | null },
+  connection: Pick<Connection, 'name' | 'scope' | 'isMinted'>,
   status: number,
   wwwAuthenticate: string | undefined,
 ): StepUp | undefined {
@@ -31,8 +32,13 @@ export function stepUpFor(
   const granted = connection.scope?.split(' ').filter(Boolean) ?? [];
   const wanted = (challenge.scope?.split(/\s+/) ?? []).filter(isScopeToken).slice(0, MAX_SCOPES);
   const scopes = [...new Set([...granted, ...wanted])];
-  if (scopes.length === granted.length) return undefined;
-  return { scopes, nextStep: `broker login ${connection.name} --scope ${shellQuoted(scopes.join(' '))}` };
+  if (scopes.length === new Set(granted).size) return undefined;
+  return { scopes, nextStep: `${commandFor(connection)} --scope ${shellQuoted(scopes.join(' '))}` };
+}
+
+/** A machine signs in nowhere: it is added once more, with all it was added with. */
+function commandFor({ name, isMinted }: Pick<Connection, 'name' | 'isMinted'>): string {
+  return isMinted ? `broker add ${name} …` : `broker login ${name}`;
 }
 
 function isAboutScope(status: number, { error }: BearerChallenge): boolean {

@@ -1,6 +1,7 @@
 /** `/v1/connections`: what an agent may use, its tokens, and how it is doing. */
 import express, { type Request, type RequestHandler, Router } from 'express';
 import { z } from 'zod';
+import { toHeadersView } from '../broker/headers.ts';
 import type { Broker } from '../broker/index.ts';
 import { toTokenView } from '../broker/tokens.ts';
 import type { Clock } from '../clock.ts';
@@ -45,8 +46,11 @@ export function connectionRoutes(broker: Broker, clock: Clock): Router {
   });
 
   router.get('/:name/headers', async (request, response) => {
-    const token = await broker.token(callerOf(response), request.params.name);
-    response.json({ Authorization: `Bearer ${token.accessToken.reveal()}` });
+    const { min_ttl } = parse(TokenQuery, request.query);
+    const { headers } = await broker.headers(callerOf(response), request.params.name, {
+      minTtlSeconds: min_ttl,
+    });
+    response.json(toHeadersView(headers));
   });
 
   router.post('/:name/check', requireJson, json, async (request: Request<{ name: string }>, response) => {

@@ -57,10 +57,10 @@ export interface SealedTokenSet {
   tokens: TokenSet;
 }
 
-const place = (id: string, column: 'secrets' | 'spare', generation: number): Place => ({
+const place = (id: string, generation: number): Place => ({
   table: 'connections',
   row: id,
-  column,
+  column: 'secrets',
   generation,
 });
 
@@ -73,31 +73,14 @@ export async function sealTokenSet(
 ): Promise<SealedTokenSet> {
   return {
     generation,
-    sealed: await sealer.seal(serialiseTokenSet(tokens), place(id, 'secrets', generation)),
+    sealed: await sealer.seal(serialiseTokenSet(tokens), place(id, generation)),
     tokens,
   };
 }
 
-/** A pair that came too late, and the client it was issued to: the newer login may have come with another one. */
-export interface Spare {
-  tokens: TokenSet;
-  clientRowId: string | null;
-}
-
-/** Seals a spare for its column. `generation` is the one it was asked from. */
-export function sealSpare(
-  sealer: Sealer,
-  id: string,
-  generation: number,
-  { tokens, clientRowId }: Spare,
-): Promise<string> {
-  const text = JSON.stringify({ tokens: serialiseTokenSet(tokens), clientRowId });
-  return sealer.seal(text, place(id, 'spare', generation));
-}
-
 /** Opens the current token set. */
 export async function openTokenSet(sealer: Sealer, stored: StoredConnection): Promise<TokenSet> {
-  return parseTokenSet(await sealer.open(stored.sealed, place(stored.id, 'secrets', stored.generation)));
+  return parseTokenSet(await sealer.open(stored.sealed, place(stored.id, stored.generation)));
 }
 
 /** Whether these tokens are the current ones already. */
@@ -106,14 +89,6 @@ export async function holds(sealer: Sealer, stored: StoredConnection, tokens: To
   return refreshToken === undefined
     ? accessToken.fingerprint() === tokens.accessToken.fingerprint()
     : refreshToken.fingerprint() === tokens.refreshToken?.fingerprint();
-}
-
-/** Opens the spare. Undefined when there is none. */
-export async function openSpare(sealer: Sealer, { id, spare }: StoredConnection): Promise<Spare | undefined> {
-  if (spare === null) return undefined;
-  const text = await sealer.open(spare.sealed, place(id, 'spare', spare.generation));
-  const { tokens, clientRowId } = JSON.parse(text) as { tokens: string; clientRowId: string | null };
-  return { tokens: parseTokenSet(tokens), clientRowId };
 }
 
 /** The connection of this name, still sealed. */
@@ -172,21 +147,6 @@ export function* replaceTokenSet(
     ...[sealed, clientRowId ?? null, id, from],
   );
   return row !== undefined;
-}
-
-/** Keeps a late pair, should the newer one die. `generation` is the one it was sealed for. */
-export function* saveSpare(id: string, sealedSpare: string, generation: number): Steps<void> {
-  yield* query(
-    'UPDATE connections SET spare = ?, spare_generation = ? WHERE id = ?',
-    sealedSpare,
-    generation,
-    id,
-  );
-}
-
-/** Forgets the late pair: it has become the current one. */
-export function* clearSpare(id: string): Steps<void> {
-  yield* query('UPDATE connections SET spare = NULL, spare_generation = NULL WHERE id = ?', id);
 }
 
 /** Records state and reason for the generation they were seen on. False when it has moved: then they no longer apply. */

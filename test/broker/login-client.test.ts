@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { OPERATOR } from '../../src/broker/context.ts';
 import type { Broker } from '../../src/broker/index.ts';
+import { Secret } from '../../src/secret.ts';
 import type { AuthorizationServerOptions } from '../support/authorization-server.ts';
 import type { Fault } from '../support/fault.ts';
 import { freePort } from '../support/free-port.ts';
 import { clientId, openRegistrationWorld } from '../support/registration-world.ts';
-import { beginLogin } from '../support/sign-in.ts';
+import { beginLogin, type SignInOptions } from '../support/sign-in.ts';
 import { rowsOf } from '../support/vault-file.ts';
 import type { World } from '../support/world.ts';
 
@@ -70,6 +71,25 @@ describe('a client of an earlier login', () => {
   });
 });
 
+describe('a registration that cannot authenticate', () => {
+  it.each(['client_secret_basic', 'client_secret_post', 'private_key_jwt'])(
+    'with %s is told before a person is asked, and not kept',
+    async (token_endpoint_auth_method) => {
+      await start();
+      const registered = { client_id: 'fake-registered', token_endpoint_auth_method };
+      world.authorizationServer.fail(({ path, method }) =>
+        path === '/reg' && method === 'POST' ? { status: 201, body: registered } : undefined,
+      );
+      const refused = beginLogin(broker, world.mcp.url);
+      await expect(refused.done).rejects.toMatchObject({ code: 'config_error' });
+      expect(refused.events.map(({ event }) => event)).toEqual(['discovered']);
+      expect(clients()).toEqual([]);
+      world.authorizationServer.fail(undefined);
+      await login();
+    },
+  );
+});
+
 describe('a client that an operator configured', () => {
   let callbackPort: number;
 
@@ -99,6 +119,55 @@ describe('a client that an operator configured', () => {
     await expect(broker.refresh(OPERATOR, 'demo')).rejects.toMatchObject({ code: 'client_invalid' });
     world.authorizationServer.fail(undefined);
     expect(clientId(await login())).toBe('configured-client');
+    expect(asked('POST')).toEqual([]);
+  });
+
+  it.each<[string, (port: number) => SignInOptions]>([
+    ['the port', (callbackPort) => ({ callbackPort })],
+    ['the redirect URI', (port) => ({ redirectUri: `http://127.0.0.1:${port}/other` })],
+    ['how it authenticates', () => ({ authMethod: 'client_secret_basic' })],
+  ])('keeps its id when only %s changes, and nothing is registered', async (_, change) => {
+    callbackPort = await freePort();
+    const other = await freePort();
+    const redirect_uris = [
+      `http://127.0.0.1:${callbackPort}/callback`,
+      `http://127.0.0.1:${other}/callback`,
+      `http://127.0.0.1:${other}/other`,
+    ];
+    const client = { client_id: 'configured-client', redirect_uris, application_type: 'native' } as const;
+    const client_secret = 'fake-configured-secret';
+    const token_endpoint_auth_method = 'client_secret_post';
+    await start({ clients: [{ ...client, client_secret, token_endpoint_auth_method }] });
+    const entered = { clientId: 'configured-client', clientSecret: new Secret(client_secret), callbackPort };
+    await login({ ...entered, authMethod: 'client_secret_post' });
+    const changed = beginLogin(broker, world.mcp.url, change(other));
+    const url = new URL(await changed.authorizationUrl);
+    expect(url.searchParams.get('client_id')).toBe('configured-client');
+    expect(changed.events[1]).toMatchObject({ source: 'configured' });
+    changed.abort();
+    await expect(changed.done).rejects.toMatchObject({ code: 'interrupted' });
+    expect(asked('POST')).toEqual([]);
+    const rows = rowsOf<{ client_id: string }>(world.vaultPath, 'SELECT client_id FROM clients');
+    expect(new Set(rows.map(({ client_id }) => client_id))).toEqual(new Set(['configured-client']));
+  });
+
+  it('keeps its secret too, with which the login ends well', async () => {
+    callbackPort = await freePort();
+    const other = await freePort();
+    const redirect_uris = [callbackPort, other].map((port) => `http://127.0.0.1:${port}/callback`);
+    const client = { client_id: 'configured-client', redirect_uris, application_type: 'native' } as const;
+    const client_secret = 'fake-configured-secret';
+    await start({
+      clients: [{ ...client, client_secret, token_endpoint_auth_method: 'client_secret_post' }],
+    });
+    await login({
+      clientId: 'configured-client',
+      clientSecret: new Secret(client_secret),
+      authMethod: 'client_secret_post',
+      callbackPort,
+    });
+    await login({ callbackPort: other, authMethod: 'client_secret_post' });
+    expect(await broker.refresh(OPERATOR, 'demo')).toMatchObject({ client_id: 'configured-client' });
     expect(asked('POST')).toEqual([]);
   });
 

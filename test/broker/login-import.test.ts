@@ -109,6 +109,49 @@ describe('a token that is dead', () => {
   });
 });
 
+describe('a token of somebody else than demanded', () => {
+  const expectedAccount = 'bob@example.com';
+
+  it.each<[string, string, RegExp]>([
+    [
+      'differs',
+      'openid email mcp:all offline_access',
+      /^the server signed in "alice@example.com", not "bob@/,
+    ],
+    ['is not told', 'mcp:all offline_access', /^the server does not tell whose login this is/],
+  ])('when it %s is handed to nobody, and the connection says why', async (_, scope, message) => {
+    const approved = await approveLogin(world.authorizationServer, world.mcp.url, scope);
+    const { body } = (await redeemCode(approved)) as { body: Record<string, string> };
+    const request = { clientId: approved.client.clientId, expectedAccount };
+    const mismatch = {
+      code: 'account_mismatch',
+      connection: 'demo',
+      message: expect.stringMatching(message),
+    };
+    const { done, events } = takeOver(body.refresh_token, request);
+    await expect(done).rejects.toMatchObject(mismatch);
+    expect(events.map(({ event }) => event)).not.toContain('connected');
+    expect(await broker.show(OPERATOR, 'demo')).toMatchObject({
+      ...{ state: 'login_required', code: 'account_mismatch', next_step: 'broker login demo' },
+      cause: 'the imported login belongs to another account than demanded',
+    });
+    const handed = broker.token(OPERATOR, 'demo');
+    await expect(handed).rejects.toMatchObject({ code: 'login_required' });
+    const { length } = refreshes();
+    await expect(broker.refresh(OPERATOR, 'demo')).rejects.toMatchObject({ code: 'login_required' });
+    expect(refreshes()).toHaveLength(length);
+  });
+
+  it('is no other when the account is the demanded one', async () => {
+    const scope = 'openid email mcp:all offline_access';
+    const approved = await approveLogin(world.authorizationServer, world.mcp.url, scope);
+    const { body } = (await redeemCode(approved)) as { body: Record<string, string> };
+    const request = { clientId: approved.client.clientId, expectedAccount: 'alice@example.com' };
+    expect(await takeOver(body.refresh_token, request).done).toMatchObject({ account: 'alice@example.com' });
+    await broker.token(OPERATOR, 'demo');
+  });
+});
+
 describe('a connection that works', () => {
   beforeEach(async () => {
     await signIn(broker, world.authorizationServer, world.mcp.url);

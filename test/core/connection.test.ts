@@ -13,13 +13,15 @@ const STATES: [ConnectionState, string | null][] = [
 
 describe('a connection state', () => {
   it.each(STATES)('%s is mended by: %s', (state, command) => {
-    expect(fixingCommand({ state, name: 'coda@alice', isMinted: false })).toBe(command);
+    expect(fixingCommand({ state, name: 'coda@alice', isMinted: false, kind: 'oauth' })).toBe(command);
   });
 
   it('of a machine is mended by asking again, once its credentials are right', () => {
-    expect(fixingCommand({ state: 'config_error', name: 'reports', isMinted: true })).toBe(
-      'broker refresh reports',
-    );
-    expect(fixingCommand({ state: 'ok', name: 'reports', isMinted: true })).toBeNull();
+    expect(
+      fixingCommand({ state: 'config_error', name: 'reports', isMinted: true, kind: 'client_credentials' }),
+    ).toBe('broker refresh reports');
+    expect(
+      fixingCommand({ state: 'ok', name: 'reports', isMinted: true, kind: 'client_credentials' }),
+    ).toBeNull();
   });
 });

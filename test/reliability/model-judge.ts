@@ -8,12 +8,8 @@ import type { RecoveryPolicy } from '../../src/core/recovery.ts';
 import type { TokenSet } from '../../src/core/token-set.ts';
 import { fingerprint } from '../../src/secret.ts';
 import type { Step } from '../../src/steps.ts';
-import {
-  findConnection,
-  openSpare,
-  openTokenSet,
-  type StoredConnection,
-} from '../../src/vault/connections.ts';
+import { findConnection, openTokenSet, type StoredConnection } from '../../src/vault/connections.ts';
+import { openSpare } from '../../src/vault/spare.ts';
 import type { Letter, Peer } from '../support/peer-network.ts';
 import type { PeerWorld } from '../support/peer-world.ts';
 import {

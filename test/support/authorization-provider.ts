@@ -26,6 +26,8 @@ export interface ProviderOptions {
   advertiseIss?: boolean;
   /** Offers the device flow (RFC 8628), to clients registered for its grant. Default false. */
   device?: boolean;
+  /** Gives machines tokens for their own credentials (RFC 6749 §4.4), to clients with that grant. Default false. */
+  clientCredentials?: boolean;
   /** Takes authorization requests only beforehand (RFC 9126). Default false. */
   pushedOnly?: boolean;
   /** Takes client metadata documents, read in this way. Default: it does not. */
@@ -167,6 +169,7 @@ function fixedConfiguration(options: ProviderOptions): Configuration {
     ttl: {
       AccessToken: options.accessTokenSeconds ?? AN_HOUR_SECONDS,
       AuthorizationCode: A_MINUTE_SECONDS,
+      ClientCredentials: options.accessTokenSeconds ?? AN_HOUR_SECONDS,
       DeviceCode: TEN_MINUTES_SECONDS,
       IdToken: AN_HOUR_SECONDS,
       Interaction: AN_HOUR_SECONDS,
@@ -185,6 +188,7 @@ function fixedFeatures(options: ProviderOptions): NonNullable<Configuration['fea
       enabled: true,
       requirePushedAuthorizationRequests: options.pushedOnly === true,
     },
+    clientCredentials: { enabled: options.clientCredentials === true },
     deviceFlow: { enabled: options.device === true, ...devicePages },
     registration: { enabled: true, initialAccessToken: options.openRegistration === false },
     registrationManagement: { enabled: true },

@@ -8,14 +8,10 @@ import type { TokenSet } from '../../src/core/token-set.ts';
 import { type Daemon, startDaemon } from '../../src/daemon.ts';
 import { createLog } from '../../src/log.ts';
 import { abortable, createFetch, type Fetch } from '../../src/oauth/http.ts';
-import {
-  findConnection,
-  openSpare,
-  openTokenSet,
-  type StoredConnection,
-} from '../../src/vault/connections.ts';
+import { findConnection, openTokenSet, type StoredConnection } from '../../src/vault/connections.ts';
 import { openVault } from '../../src/vault/index.ts';
 import type { Sealer } from '../../src/vault/seal.ts';
+import { openSpare } from '../../src/vault/spare.ts';
 import { DAEMON_DEFAULTS } from './daemon.ts';
 import type { FaultyRefreshes } from './faulty-refreshes.ts';
 import { createHome } from './home.ts';

@@ -1,8 +1,9 @@
 import { systemClock } from '../../src/clock.ts';
 import { readSettings } from '../../src/config.ts';
 import { findClient, openClient } from '../../src/vault/clients.ts';
-import { findConnection, openSpare, openTokenSet } from '../../src/vault/connections.ts';
+import { findConnection, openTokenSet } from '../../src/vault/connections.ts';
 import { openVault } from '../../src/vault/index.ts';
+import { openSpare } from '../../src/vault/spare.ts';
 import type { Home } from './home.ts';
 
 /** The login of `demo` as the vault has it, opened with the master key. */

@@ -16,16 +16,16 @@ export interface TokenStatus {
 /** What `provider` itself says about an access token, opaque or JWT. */
 export async function tokenStatus(provider: OidcProvider, token: string): Promise<TokenStatus> {
   if (token.split('.').length === 3) return jwtStatus(provider.issuer, token);
-  const found = await provider.AccessToken.find(token);
+  const found = (await provider.AccessToken.find(token)) ?? (await provider.ClientCredentials.find(token));
   if (!found) return { active: false };
-  const { aud, scope, accountId, clientId, exp } = found;
+  const { aud, scope, clientId, exp } = found;
   return {
     active: true,
     ...(typeof aud === 'string' ? { aud } : {}),
     ...(scope === undefined ? {} : { scope }),
     ...(clientId === undefined ? {} : { client_id: clientId }),
     ...(exp === undefined ? {} : { exp }),
-    sub: accountId,
+    ...('accountId' in found ? { sub: found.accountId } : {}),
   };
 }
 

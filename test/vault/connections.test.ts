@@ -11,11 +11,10 @@ import {
   recordState,
   replaceTokenSet,
   type StoredConnection,
-  saveSpare,
-  sealSpare,
   sealTokenSet,
 } from '../../src/vault/connections.ts';
 import { query } from '../../src/vault/database.ts';
+import { saveSpare, sealSpare } from '../../src/vault/spare.ts';
 import { fakeTokens, openTestVault, storeConnection, type TestVault } from '../support/vault.ts';
 
 let test: TestVault;

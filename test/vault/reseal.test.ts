@@ -1,16 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import {
-  findConnection,
-  openSpare,
-  openTokenSet,
-  replaceTokenSet,
-  saveSpare,
-  sealSpare,
-  sealTokenSet,
-} from '../../src/vault/connections.ts';
+import { findConnection, openTokenSet, replaceTokenSet, sealTokenSet } from '../../src/vault/connections.ts';
 import { query } from '../../src/vault/database.ts';
 import { insertWrapped, loadKeys, newestDataKey, nextDataKey } from '../../src/vault/keys.ts';
 import { countByKey, nextToReseal, resealed } from '../../src/vault/reseal.ts';
+import { openSpare, saveSpare, sealSpare } from '../../src/vault/spare.ts';
 import { fakeTokens, openTestVault, storeConnection, type TestVault } from '../support/vault.ts';
 
 let test: TestVault;

@@ -25,7 +25,7 @@ function row(connection: ConnectionView): string[] {
     connection.name,
     paintState(connection.state),
     connection.expires_at === undefined ? 'unknown' : relative(connection.expires_at, now),
-    connection.refresh_token ? 'by the broker' : 'no',
+    connection.refresh_token || connection.grant ? 'by the broker' : 'no',
     connection.account ?? '',
     connection.scope ?? '',
   ];

@@ -1,0 +1,38 @@
+/** `broker add` with a credential that was entered by hand. */
+import type { StaticCredential } from '../../broker/add-static.ts';
+import { readHeaderTemplate } from '../../core/headers.ts';
+import { BrokerError } from '../../errors.ts';
+import { readOneSecretFromStdin, readSecretFile } from '../arguments.ts';
+
+export interface EnteredOptions {
+  bearerFile?: string;
+  header?: string[];
+  valueFile?: string[];
+  none?: boolean;
+}
+
+/** The credential. Throws `usage` for one that is empty, or headers without their values. */
+export function readEntered({
+  bearerFile,
+  header = [],
+  valueFile = [],
+  none,
+}: EnteredOptions): StaticCredential {
+  readOneSecretFromStdin([bearerFile, ...valueFile]);
+  if (none) return { kind: 'none' };
+  if (bearerFile !== undefined) return { kind: 'bearer', token: readSecretFile(bearerFile, '--bearer-file') };
+  if (header.length !== valueFile.length) {
+    throw new BrokerError(
+      'usage',
+      `${header.length} headers and ${valueFile.length} values do not fit together`,
+      {
+        hint: 'each --header is followed by the --value-file that holds its secret',
+      },
+    );
+  }
+  const headers = header.map((text, index) => ({
+    header: readHeaderTemplate(text),
+    value: readSecretFile(valueFile[index] as string, '--value-file'),
+  }));
+  return { kind: 'headers', headers };
+}
