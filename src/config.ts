@@ -126,6 +126,21 @@ export function readSettings(options: GlobalOptions, variables: Variables = proc
   };
 }
 
+/** Variables that lead to secrets of ours. */
+const OUR_SECRETS = [
+  'BROKER_AGENT_KEY',
+  'BROKER_AGENT_KEY_FILE',
+  'BROKER_MASTER_KEY',
+  'BROKER_MASTER_KEY_FILE',
+  'BROKER_MASTER_KEY_COMMAND',
+];
+
+/** The environment for a program we start: ours without what leads to our secrets, and with `additions`. */
+export function childEnvironment(additions: Variables, variables: Variables = process.env): Variables {
+  const rest = Object.entries(variables).filter(([name]) => !OUR_SECRETS.includes(name));
+  return { ...Object.fromEntries(rest), ...additions };
+}
+
 /**
  * Reads the config file: one flat JSON object whose keys are option names without dashes in front, such as
  * `{"listen": ["127.0.0.1:8787"], "log-level": "warn"}`. An absent default file is an empty one.

@@ -1,5 +1,6 @@
 /** The daemon: broker and HTTP app on their listeners, with a graceful stop. */
 import { once } from 'node:events';
+import { isIP } from 'node:net';
 import type { Broker } from './broker/index.ts';
 import type { Clock } from './clock.ts';
 import { BrokerError } from './errors.ts';
@@ -38,7 +39,8 @@ export async function startDaemon(
     for (const address of options.addresses) {
       const listener = await listen(address, options, (port) => {
         const hosts = port === undefined ? undefined : hostsFor(port, options);
-        return createApp({ broker, clock, log, hosts, origins });
+        const baseUrl = baseUrlFor(address, port, options);
+        return createApp({ broker, clock, log, hosts, origins, baseUrl });
       });
       listeners.push(listener);
     }
@@ -61,14 +63,37 @@ function hostsFor(port: number, { publicUrl, allowedHosts }: DaemonOptions): Set
   const names = ['127.0.0.1', 'localhost', '[::1]'];
   // Callers leave out the port where it is the usual one.
   const own = names.flatMap((name) => [`${name}:${port}`, ...([80, 443].includes(port) ? [name] : [])]);
-  const named = publicUrl === undefined ? [] : [hostOf(publicUrl)];
+  const named = publicUrl === undefined ? [] : [parsePublicUrl(publicUrl).host];
   const allowed = allowedHosts.flatMap((host) => (/:\d+$/.test(host) ? [host] : [host, `${host}:*`]));
   return new Set([...own, ...named, ...allowed].map((host) => host.toLowerCase()));
 }
 
-function hostOf(publicUrl: string): string {
+/**
+ * Where clients of a listener find it: the public URL, else the address itself. Without a slash at its end.
+ *
+ * Throws `usage` for a public URL that is none.
+ */
+export function baseUrlFor(
+  address: ListenAddress,
+  port: number | undefined,
+  { publicUrl, tls }: Pick<DaemonOptions, 'publicUrl' | 'tls'>,
+): string {
+  if (publicUrl !== undefined) {
+    const { origin, pathname } = parsePublicUrl(publicUrl);
+    return origin + pathname.replace(/\/+$/, '');
+  }
+  // What clients of a Unix socket write where a host must stand.
+  if (address.kind === 'unix') return 'http://localhost';
+  // Every address of this machine is no address to call.
+  const host = ['0.0.0.0', '::'].includes(address.host) ? '127.0.0.1' : address.host;
+  return `${tls ? 'https' : 'http'}://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+}
+
+/** Throws `usage`. */
+function parsePublicUrl(publicUrl: string): URL {
   const url = URL.parse(publicUrl);
-  if (url && ['http:', 'https:'].includes(url.protocol)) return url.host;
+  const isPlain = url && !url.username && !url.password && !/[?#]/.test(publicUrl);
+  if (isPlain && ['http:', 'https:'].includes(url.protocol)) return url;
   throw new BrokerError('usage', `"${publicUrl}" is not a URL others could reach the daemon at`, {
     hint: 'write it in full, such as --public-url https://broker.example.com',
   });

@@ -38,6 +38,7 @@ export type ErrorCode =
   | 'rate_limited'
   | 'port_in_use'
   | 'daemon_unreachable'
+  | 'push_failed'
   // the vault
   | 'vault_missing'
   | 'vault_unavailable'

@@ -7,6 +7,11 @@ import { findServer, type Server } from '../vault/servers.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
 import { findDerived, noLink } from './identity.ts';
 
+const FORBIDDEN: Record<AccessMode, string> = {
+  token: 'be handed the token of',
+  gateway: 'use the gateway for',
+};
+
 /** Whether the caller may know that this connection exists. */
 export function isVisible(caller: Caller, name: string): boolean {
   return caller.kind === 'operator' || maySee(caller.agent.policy, name);
@@ -36,14 +41,10 @@ export async function findFor(
   }
   if (caller.kind === 'agent' && mode !== undefined && !mayUse(caller.agent.policy, mode)) {
     await refuse(vault, caller, name, mode, 'forbidden');
-    throw new BrokerError(
-      'forbidden',
-      `the agent ${caller.agent.name} may not be handed the token of ${name}`,
-      {
-        hint: `broker agent revoke ${caller.agent.name}, then broker agent add ${caller.agent.name} --mode ${mode} with what it may use`,
-        connection: name,
-      },
-    );
+    throw new BrokerError('forbidden', `the agent ${caller.agent.name} may not ${FORBIDDEN[mode]} ${name}`, {
+      hint: `broker agent set ${caller.agent.name} --mode ${[...caller.agent.policy.modes, mode].join(',')}`,
+      connection: name,
+    });
   }
   return stored;
 }

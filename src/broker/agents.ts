@@ -1,149 +1,164 @@
-/** Agents: making keys, knowing them again, and cutting them off. */
-import { randomBytes } from 'node:crypto';
-import { type AccessMode, type Agent, isLive } from '../core/access-policy.ts';
-import { isAgentName, isConnectionPattern } from '../core/names.ts';
+/** Agents: making them, changing what they may do, and cutting them off. */
+import type { AccessMode, Agent } from '../core/access-policy.ts';
+import {
+  type AgentChanges,
+  changeRights,
+  namedConnections,
+  type Rights,
+  requireAgentName,
+} from '../core/agent-wishes.ts';
+import { formatRate, type RateLimit } from '../core/rate-limit.ts';
 import { BrokerError } from '../errors.ts';
-import { Secret } from '../secret.ts';
-import { findAgentByKey, insertAgent, keyDigest, listAgents, revokeAgent } from '../vault/agents.ts';
-import { timestamp } from './connections.ts';
+import type { Secret } from '../secret.ts';
+import { insertAgent, listAgents, revokeAgent, updateRights } from '../vault/agents.ts';
+import { findConnection, listConnections } from '../vault/connections.ts';
+import type { Steps } from '../vault/database.ts';
+import { newKey } from './agent-keys.ts';
+import { type AgentDetail, type AgentView, viewAgent, viewAgentInFull } from './agent-view.ts';
 import { actorOf, type Context, OPERATOR } from './context.ts';
-
-/** Starts every agent key, so that secret scanners and people know one when they see it. */
-const KEY_PREFIX = 'mtb_';
-const SHOWN_PREFIX_LENGTH = 10;
+import { requireAgent, requireUnrevoked, unknownAgent } from './find-agent.ts';
 
 export interface NewAgent {
   name: string;
   /** Connection patterns; at least one. */
   allow: string[];
   modes: AccessMode[];
+  /** Tool patterns. Default: every tool that is not denied. */
+  toolAllow?: string[] | undefined;
+  toolDeny?: string[] | undefined;
+  /** Default: as often as it likes. */
+  rate?: RateLimit | null | undefined;
   admin: boolean;
   /** Epoch ms. Null: never. */
   expiresAt: number | null;
+  /** Whether it may be allowed a connection that is not there yet. Default false. */
+  allowUnknown?: boolean | undefined;
 }
 
-/** An agent as shown; the key is never part of it. */
-export interface AgentView {
-  name: string;
-  key_prefix: string;
-  allow: string[];
-  modes: AccessMode[];
-  admin: boolean;
-  status: 'active' | 'revoked' | 'expired';
-  created_at: string;
-  expires_at?: string;
-  last_used_at?: string;
+/** What to change of an agent, and whether it may then be allowed a connection that is not there yet (default false). */
+export type AgentWishes = AgentChanges & { allowUnknown?: boolean | undefined };
+
+/** An agent after a change. */
+export interface ChangedAgent {
+  agent: AgentView;
+  /** False: it was so already. */
+  isChanged: boolean;
 }
+
+const NO_RIGHTS: Rights = {
+  policy: { allow: [], modes: [], tools: { allow: [], deny: [] }, rate: null, admin: false },
+  expiresAt: null,
+};
 
 /**
  * Makes an agent. The key is returned once and stored only as a digest.
  *
- * Throws `usage` for a bad name, a bad pattern or a name that is taken.
+ * Throws `usage` for a bad name, wishes that cannot be, a name that is taken, or a connection that is not there.
  */
 export async function addAgent(
   { vault, clock }: Context,
-  wanted: NewAgent,
+  { name, allowUnknown = false, ...wanted }: NewAgent,
 ): Promise<{ agent: AgentView; key: Secret }> {
-  requireSensible(wanted);
-  const key = new Secret(`${KEY_PREFIX}${randomBytes(32).toString('base64url')}`);
+  requireAgentName(name);
   const now = clock.now();
+  const rights = changeRights(NO_RIGHTS, wanted, now);
+  const { key, digest, prefix } = newKey();
   const agent: Agent = {
-    name: wanted.name,
-    policy: { allow: wanted.allow, modes: wanted.modes, admin: wanted.admin },
-    keyPrefix: key.reveal().slice(0, SHOWN_PREFIX_LENGTH),
-    createdAt: now,
-    expiresAt: wanted.expiresAt,
-    revokedAt: null,
-    lastUsedAt: null,
+    ...{ name, ...rights, keyPrefix: prefix, previousKey: null },
+    ...{ createdAt: now, revokedAt: null, lastUsedAt: null },
   };
-  const isNew = await vault.transaction(function* () {
-    if (!(yield* insertAgent(agent, keyDigest(key)))) return false;
+  await vault.transaction(function* () {
+    if (!allowUnknown) yield* requireConnections(namedConnections(wanted));
+    if (!(yield* insertAgent(agent, digest))) throw taken(name);
     yield* vault.audit.append({
       actor: actorOf(OPERATOR),
       action: 'agent.add',
       outcome: 'ok',
-      detail: { agent: agent.name, policy: JSON.stringify(agent.policy) },
+      detail: { agent: name, rights: describeRights(rights) },
     });
-    return true;
   });
-  if (!isNew) {
-    throw new BrokerError('usage', `there is an agent ${wanted.name} already`, {
-      hint: `choose another name, or cut the old one off first: broker agent revoke ${wanted.name}`,
-    });
-  }
-  return { agent: toView(agent, now), key };
+  return { agent: viewAgent(agent, now), key };
 }
 
 /** All agents by name. */
 export async function listAgentViews({ vault, clock }: Context): Promise<AgentView[]> {
   const agents = await vault.run(() => listAgents());
-  return agents.map((agent) => toView(agent, clock.now()));
+  return agents.map((agent) => viewAgent(agent, clock.now()));
 }
 
-/** Cuts the agent off: its next call is refused. Throws `not_found`. */
+/** One agent in full. Throws `not_found`. */
+export async function showAgent({ vault, clock }: Context, name: string): Promise<AgentDetail> {
+  return vault.run(function* () {
+    const agent = yield* requireAgent(name);
+    const connections = (yield* listConnections()).map((each) => each.name);
+    return viewAgentInFull(agent, connections, clock.now());
+  });
+}
+
+/**
+ * Changes what is named and nothing else; it counts from the agent's next request on.
+ *
+ * Throws `not_found`, and `usage` for an agent that is revoked, changes that cannot be, or a connection that is not
+ * there.
+ */
+export async function setAgent(
+  { vault, clock }: Context,
+  name: string,
+  { allowUnknown = false, ...changes }: AgentWishes,
+): Promise<ChangedAgent> {
+  const now = clock.now();
+  return vault.transaction(function* () {
+    const agent = yield* requireUnrevoked(name);
+    const rights = changeRights(agent, changes, now);
+    if (!allowUnknown) yield* requireConnections(namedConnections(changes));
+    const [before, after] = [describeRights(agent), describeRights(rights)];
+    const changed = { agent: viewAgent({ ...agent, ...rights }, now), isChanged: before !== after };
+    if (!changed.isChanged) return changed;
+    yield* updateRights(name, rights);
+    yield* vault.audit.append({
+      actor: actorOf(OPERATOR),
+      action: 'agent.set',
+      outcome: 'ok',
+      detail: { agent: name, before, after },
+    });
+    return changed;
+  });
+}
+
+/** Cuts the agent off, whichever key it comes with: its next call is refused. Throws `not_found`. */
 export async function revoke({ vault, clock }: Context, name: string): Promise<void> {
-  const isKnown = await vault.transaction(function* () {
-    if (!(yield* revokeAgent(name, clock.now()))) return false;
+  await vault.transaction(function* () {
+    if (!(yield* revokeAgent(name, clock.now()))) throw unknownAgent(name);
     yield* vault.audit.append({
       actor: actorOf(OPERATOR),
       action: 'agent.revoke',
       outcome: 'ok',
       detail: { agent: name },
     });
-    return true;
-  });
-  if (isKnown) return;
-  throw new BrokerError('not_found', `there is no agent ${name}`, { hint: 'broker agent list shows all' });
-}
-
-/** The agent of a key. Throws `unauthenticated` for a key that is unknown, revoked or expired: all alike. */
-export async function authenticate({ vault, clock }: Context, key: Secret): Promise<Agent> {
-  const agent = await vault.run(() => findAgentByKey(keyDigest(key)));
-  if (agent && isLive(agent, clock.now())) return agent;
-  if (agent) {
-    await vault.transaction(() =>
-      vault.audit.append({
-        actor: `agent:${agent.name}`,
-        action: 'authenticate',
-        outcome: agent.revokedAt === null ? 'expired' : 'revoked',
-      }),
-    );
-  }
-  throw new BrokerError('unauthenticated', 'the agent key is not valid', {
-    hint: 'broker agent add <name> --allow <connection>',
   });
 }
 
-function requireSensible({ name, allow, modes }: NewAgent): void {
-  if (!isAgentName(name)) {
-    throw new BrokerError('usage', `"${name}" is not an agent name`, {
-      hint: 'a name is lower-case letters, digits, dot, dash or underscore',
+/** A misspelt name would be an agent that finds nothing, and nobody would know why. */
+function* requireConnections(names: string[]): Steps<void> {
+  for (const name of names) {
+    if (yield* findConnection(name)) continue;
+    throw new BrokerError('usage', `there is no connection ${name} to allow`, {
+      hint: 'broker list shows what is connected; to name one that is still to come, add --allow-unknown',
+      connection: name,
     });
   }
-  const bad = allow.find((pattern) => !isConnectionPattern(pattern));
-  if (bad !== undefined || allow.length === 0) {
-    throw new BrokerError(
-      'usage',
-      bad === undefined ? 'the agent may use nothing yet' : `"${bad}" is not a connection or pattern`,
-      {
-        hint: "name what it may use with --allow coda or --allow 'notion@*' (repeatable)",
-      },
-    );
-  }
-  if (modes.length === 0) throw new TypeError('an agent needs at least one mode');
 }
 
-function toView(agent: Agent, now: number): AgentView {
-  const status = agent.revokedAt !== null ? 'revoked' : isLive(agent, now) ? 'active' : 'expired';
-  return {
-    name: agent.name,
-    key_prefix: agent.keyPrefix,
-    allow: agent.policy.allow,
-    modes: agent.policy.modes,
-    admin: agent.policy.admin,
-    status,
-    created_at: timestamp(agent.createdAt),
-    ...(agent.expiresAt === null ? {} : { expires_at: timestamp(agent.expiresAt) }),
-    ...(agent.lastUsedAt === null ? {} : { last_used_at: timestamp(agent.lastUsedAt) }),
-  };
+function taken(name: string): BrokerError {
+  return new BrokerError('usage', `there is an agent ${name} already`, {
+    hint:
+      `change what it may do with: broker agent set ${name}\n` +
+      `or give it a new key with: broker agent rotate ${name}`,
+  });
+}
+
+/** For the audit trail, and to see whether anything changed. */
+function describeRights({ policy, expiresAt }: Rights): string {
+  const { rate, ...rest } = policy;
+  return JSON.stringify({ ...rest, rate: rate && formatRate(rate), expiresAt });
 }

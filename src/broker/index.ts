@@ -1,7 +1,6 @@
 /** The broker: vault, providers and services wired together, the only way in for every door above. */
 import { type Clock, systemClock } from '../clock.ts';
 import type { Settings } from '../config.ts';
-import type { Agent } from '../core/access-policy.ts';
 import { parseConnectionName } from '../core/names.ts';
 import type { StepUp } from '../core/step-up.ts';
 import type { Log } from '../log.ts';
@@ -13,7 +12,19 @@ import { findServer } from '../vault/servers.ts';
 import { add, type NewConnection } from './add.ts';
 import { addIdentityServer, type IdentityServerView, type NewIdentityServer } from './add-identity.ts';
 import { type AddedView, addStatic, type NewStaticConnection } from './add-static.ts';
-import { type AgentView, addAgent, authenticate, listAgentViews, type NewAgent, revoke } from './agents.ts';
+import { type RotatedKey, rotateKey } from './agent-keys.ts';
+import type { AgentDetail, AgentView } from './agent-view.ts';
+import {
+  type AgentWishes,
+  addAgent,
+  type ChangedAgent,
+  listAgentViews,
+  type NewAgent,
+  revoke,
+  setAgent,
+  showAgent,
+} from './agents.ts';
+import { type Authenticate, createAuthenticate } from './authenticate.ts';
 import { type CheckOptions, type CheckView, check } from './check.ts';
 import { type ConnectionView, listFor, showFor } from './connections.ts';
 import type { Caller, Context, RefreshParts } from './context.ts';
@@ -38,6 +49,12 @@ import { refreshNow } from './refresh-now.ts';
 import { createRescue } from './rescue.ts';
 import { startScheduler } from './scheduler.ts';
 import { stepUp, type UpstreamRefusal } from './step-up.ts';
+import {
+  authenticateClient,
+  type ClientCredentials,
+  type ClientWish,
+  tokenForClient,
+} from './token-for-client.ts';
 import { type GrantedToken, getToken, type TokenQuery } from './tokens.ts';
 
 export interface BrokerOptions {
@@ -67,6 +84,8 @@ export interface Broker {
   token(caller: Caller, name: string, query?: TokenQuery): Promise<GrantedToken>;
   /** The headers to send, for every kind of credential. */
   headers(caller: Caller, name: string, query?: Pick<TokenQuery, 'minTtlSeconds'>): Promise<GrantedHeaders>;
+  /** The token a stock OAuth client means, which does not know our names. */
+  tokenForClient(caller: Caller, wish: ClientWish): Promise<GrantedToken>;
   /** Refreshes now, whatever the token's age. */
   refresh(caller: Caller, name: string): Promise<ConnectionView>;
   list(caller: Caller): Promise<ConnectionView[]>;
@@ -77,9 +96,14 @@ export interface Broker {
   agents: {
     add(agent: NewAgent): Promise<{ agent: AgentView; key: Secret }>;
     list(): Promise<AgentView[]>;
+    show(name: string): Promise<AgentDetail>;
+    set(name: string, wishes: AgentWishes): Promise<ChangedAgent>;
+    rotate(name: string, overlapMs?: number): Promise<RotatedKey>;
     revoke(name: string): Promise<void>;
-    /** The agent of a key. Throws `unauthenticated`. */
-    authenticate(key: Secret): Promise<Agent>;
+    /** The agent of a key, one request counted: once for each request. Throws `unauthenticated`, `rate_limited`. */
+    authenticate: Authenticate;
+    /** The same for an agent that also says its name. */
+    authenticateClient(client: ClientCredentials): Promise<Caller>;
   };
   keys: {
     status(): Promise<KeyStatusView>;
@@ -107,6 +131,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const refresher = createRefresher(parts);
   const handOuts = createHandOuts(vault, clock, log);
   const context: Context = { ...parts, refresher, handOuts };
+  const authenticate = createAuthenticate(context);
   const presence = isResident ? await announceOrClose(parts) : undefined;
   await rescue.adoptAll();
   const scheduler = isResident ? startScheduler(context) : undefined;
@@ -119,6 +144,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     logout: (caller, name) => logout(context, caller, name),
     token: (caller, name, query) => getToken(context, caller, name, query),
     headers: (caller, name, query) => getHeaders(context, caller, name, query),
+    tokenForClient: (caller, wish) => tokenForClient(context, caller, wish),
     refresh: (caller, name) => refreshNow(context, caller, name),
     list: (caller) => listFor(context, caller),
     show: (caller, name) => showFor(context, caller, name),
@@ -127,8 +153,12 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     agents: {
       add: (agent) => addAgent(context, agent),
       list: () => listAgentViews(context),
+      show: (name) => showAgent(context, name),
+      set: (name, wishes) => setAgent(context, name, wishes),
+      rotate: (name, overlapMs) => rotateKey(context, name, overlapMs),
       revoke: (name) => revoke(context, name),
-      authenticate: (key) => authenticate(context, key),
+      authenticate,
+      authenticateClient: (client) => authenticateClient(context, authenticate, client),
     },
     keys: {
       status: () => keyStatus(context),

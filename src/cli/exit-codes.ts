@@ -3,6 +3,8 @@ import { BrokerError, type ErrorCode } from '../errors.ts';
 
 export const EXIT_USAGE = 64;
 export const EXIT_INTERNAL = 70;
+/** `broker exec` failed before its program started: every other code is the program's. */
+export const EXIT_NOT_STARTED = 125;
 export const EXIT_INTERRUPTED = 130;
 
 const EXIT_CODES: Record<ErrorCode, number> = {
@@ -28,6 +30,7 @@ const EXIT_CODES: Record<ErrorCode, number> = {
   upstream_unavailable: 75,
   rate_limited: 75,
   vault_locked: 75,
+  push_failed: 75,
   port_in_use: 3,
   daemon_unreachable: 3,
   vault_missing: 3,

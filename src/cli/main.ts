@@ -8,16 +8,19 @@ import { addCommand } from './commands/add.ts';
 import { agentCommand } from './commands/agent.ts';
 import { checkCommand } from './commands/check.ts';
 import { clientMetadataCommand } from './commands/client-metadata.ts';
+import { configCommand } from './commands/config.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { execCommand } from './commands/exec.ts';
 import { keyCommand } from './commands/key.ts';
 import { listCommand } from './commands/list.ts';
 import { loginCommand } from './commands/login.ts';
 import { logoutCommand } from './commands/logout.ts';
+import { pushCommand } from './commands/push.ts';
 import { refreshCommand } from './commands/refresh.ts';
 import { serveCommand } from './commands/serve.ts';
 import { showCommand } from './commands/show.ts';
 import { tokenCommand } from './commands/token.ts';
-import { EXIT_INTERNAL, EXIT_USAGE, exitCodeFor } from './exit-codes.ts';
+import { EXIT_INTERNAL, EXIT_NOT_STARTED, EXIT_USAGE, exitCodeFor } from './exit-codes.ts';
 import { fillOptions, optionName } from './option-sources.ts';
 import { resultJson, say, sayError, switchColourOff } from './terminal.ts';
 
@@ -41,7 +44,10 @@ export async function main(argv: string[]): Promise<void> {
   try {
     await program.parseAsync(argv);
   } catch (error) {
-    process.exitCode = report(error, wantsJson || argv.includes('--json'));
+    // What stands behind `--` is meant for another program.
+    const own = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
+    const code = report(error, wantsJson || own.includes('--json'));
+    process.exitCode = code !== 0 && program.args[0] === 'exec' ? EXIT_NOT_STARTED : code;
   }
   process.removeListener('beforeExit', reportUnfinished);
 }
@@ -71,6 +77,8 @@ export function buildProgram(): Command {
     listCommand(),
     showCommand(),
     tokenCommand(),
+    execCommand(),
+    pushCommand(),
     refreshCommand(),
     checkCommand(),
     doctorCommand(),
@@ -78,6 +86,7 @@ export function buildProgram(): Command {
     agentCommand(),
     keyCommand(),
     clientMetadataCommand(),
+    configCommand(),
     serveCommand(),
   ]) {
     program.addCommand(command);

@@ -6,16 +6,19 @@ import type { Log } from '../log.ts';
 import { authenticate } from './authenticate.ts';
 import { connectionRoutes } from './connections.ts';
 import { type GuardOptions, guard } from './guard.ts';
+import { oauthRoutes } from './oauth-token.ts';
 import { answerWithProblem, noSuchRoute } from './problem.ts';
 
 export interface AppOptions extends GuardOptions {
   broker: Broker;
   clock: Clock;
   log: Log;
+  /** URL under which clients reach this listener, without a slash at its end. */
+  baseUrl: string;
 }
 
 /** The app for one listener. */
-export function createApp({ broker, clock, log, hosts, origins }: AppOptions): Express {
+export function createApp({ broker, clock, log, hosts, origins, baseUrl }: AppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   // Answers are not to be stored, so a tag for comparing stored copies is wasted work.
@@ -31,6 +34,7 @@ export function createApp({ broker, clock, log, hosts, origins }: AppOptions): E
       .type('text/plain')
       .send(`${status}\n`);
   });
+  app.use(oauthRoutes({ broker, clock, log, baseUrl }));
   app.use('/v1/connections', authenticate(broker), connectionRoutes(broker, clock));
   app.use(noSuchRoute);
   app.use(answerWithProblem(log));

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { NewAgent } from '../../src/broker/agents.ts';
 import { type Caller, OPERATOR } from '../../src/broker/context.ts';
 import type { Broker } from '../../src/broker/index.ts';
-import type { AgentPolicy } from '../../src/core/access-policy.ts';
 import { signIn } from '../support/sign-in.ts';
 import { auditTrail } from '../support/vault-file.ts';
 import { startWorld, type World } from '../support/world.ts';
@@ -10,13 +10,14 @@ let world: World;
 let broker: Broker;
 
 /** An agent as `authenticate` would give it. */
-async function agent(policy: Partial<AgentPolicy>): Promise<Caller> {
+async function agent(policy: Partial<NewAgent>): Promise<Caller> {
   const { key } = await broker.agents.add({
     name: 'docs-bot',
     allow: ['notes'],
     modes: ['token', 'gateway'],
     admin: false,
     expiresAt: null,
+    allowUnknown: true,
     ...policy,
   });
   return { kind: 'agent', agent: await broker.agents.authenticate(key) };
@@ -71,6 +72,8 @@ describe('an agent', () => {
     const caller = await agent({ modes: ['gateway'] });
     await expect(broker.token(caller, 'notes')).rejects.toMatchObject({
       code: 'forbidden',
+      message: 'the agent docs-bot may not be handed the token of notes',
+      hint: 'broker agent set docs-bot --mode gateway,token',
       connection: 'notes',
     });
     expect(await broker.show(caller, 'notes')).toMatchObject({ name: 'notes' });

@@ -33,7 +33,7 @@ const EXPECTED: Record<number, ErrorCode[]> = {
   ],
   64: ['usage', 'bad_request'],
   70: ['save_failed', 'internal'],
-  75: ['login_timeout', 'upstream_unavailable', 'rate_limited', 'vault_locked'],
+  75: ['login_timeout', 'upstream_unavailable', 'rate_limited', 'vault_locked', 'push_failed'],
   77: ['unauthenticated', 'forbidden'],
   130: ['interrupted'],
 };

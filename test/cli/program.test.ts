@@ -22,12 +22,18 @@ describe('the tree of commands', () => {
         'list',
         'show',
         'token',
+        'exec',
+        'push',
+        'config',
         'refresh',
         'check',
         'doctor',
         'logout',
         'agent add',
         'agent list',
+        'agent show',
+        'agent set',
+        'agent rotate',
         'agent revoke',
         'key',
         'key status',
@@ -57,8 +63,18 @@ describe('the tree of commands', () => {
   );
 
   it('has --json on every command that answers', () => {
-    // What `client-metadata` prints is JSON anyway.
-    const silent = ['', 'agent', 'agent revoke', 'key', 'key retire', 'serve', 'client-metadata'];
+    // What `client-metadata` prints is JSON anyway; `exec` and `push` leave stdout to others.
+    const silent = [
+      '',
+      'agent',
+      'agent revoke',
+      'key',
+      'key retire',
+      'serve',
+      'client-metadata',
+      'exec',
+      'push',
+    ];
     const answering = ALL.filter(([path]) => !silent.includes(path));
     const without = answering.filter(([, { options }]) => !options.some(({ long }) => long === '--json'));
     expect(without.map(([path]) => path)).toEqual([]);
@@ -119,7 +135,11 @@ describe('the built program', () => {
     [['login', 'https://mcp.example.com/mcp', '--auth-method', 'magic']],
     [['login', 'https://mcp.example.com/mcp', '--timeout', 'soon']],
     [['agent', 'add', 'a', '--allow', 'a', '--mode', 'all']],
+    [['agent', 'add', 'a', '--allow', 'a', '--rate', '0/m']],
     [['serve', '--socket-mode', '999']],
+    [['config', 'nonsense']],
+    [['push', 'a']],
+    [['push', 'a', '--file', 'b', '--format', 'xml']],
     [['list', '--log-level', 'loud']],
   ])('exits 64 with a word on stderr and nothing on stdout for %j', async (args) => {
     const { code, stdout, stderr } = await run(...args);

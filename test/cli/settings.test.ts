@@ -76,6 +76,7 @@ describe('a setting', () => {
   it('of one command may be set in the environment too', async () => {
     const { code, stdout } = await run(['agent', 'add', 'docs-bot'], {
       BROKER_ALLOW: 'coda',
+      BROKER_ALLOW_UNKNOWN: 'yes',
       BROKER_JSON: '1',
     });
     expect(code).toBe(0);

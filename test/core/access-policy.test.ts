@@ -1,8 +1,21 @@
 import { describe, expect, it } from 'vitest';
-import { type AgentPolicy, isLive, maySee, mayUse } from '../../src/core/access-policy.ts';
+import {
+  type AgentPolicy,
+  isLive,
+  keyRefusal,
+  maySee,
+  mayUse,
+  overlappingKey,
+} from '../../src/core/access-policy.ts';
 import { NOW } from '../support/connection.ts';
 
-const policy: AgentPolicy = { allow: ['coda', 'notion@*'], modes: ['gateway'], admin: false };
+const policy: AgentPolicy = {
+  allow: ['coda', 'notion@*'],
+  modes: ['gateway'],
+  tools: { allow: [], deny: [] },
+  rate: null,
+  admin: false,
+};
 
 describe('an agent', () => {
   it.each([
@@ -42,5 +55,31 @@ describe('an agent key', () => {
     ],
   ])('%s opens: %s', (_, agent, opens) => {
     expect(isLive(agent, NOW)).toBe(opens);
+  });
+});
+
+describe('a key that was replaced', () => {
+  const rotated = (endsAt: number, changes: { revokedAt?: number; expiresAt?: number } = {}) => ({
+    revokedAt: null,
+    expiresAt: null,
+    previousKey: { prefix: 'mtb_old', endsAt, lastUsedAt: null },
+    ...changes,
+  });
+
+  it.each([
+    ['before the overlap is over', rotated(NOW + 1), undefined],
+    ['when the overlap is over', rotated(NOW), 'rotated'],
+    ['of an agent that was revoked meanwhile', rotated(NOW + 1, { revokedAt: NOW }), 'revoked'],
+    ['of an agent that has expired meanwhile', rotated(NOW + 1, { expiresAt: NOW }), 'expired'],
+    ['that nobody knows of', { revokedAt: null, expiresAt: null, previousKey: null }, 'rotated'],
+  ])('%s: %s', (_, agent, refusal) => {
+    expect(keyRefusal(agent, 'previous', NOW)).toBe(refusal);
+    expect(overlappingKey(agent, NOW) !== undefined).toBe((agent.previousKey?.endsAt ?? 0) > NOW);
+  });
+
+  it('leaves the new one alone: it opens also when the overlap is over', () => {
+    expect(keyRefusal(rotated(NOW - 1), 'current', NOW)).toBeUndefined();
+    expect(keyRefusal(rotated(NOW - 1, { revokedAt: 1 }), 'current', NOW)).toBe('revoked');
+    expect(keyRefusal(rotated(NOW + 1, { expiresAt: NOW }), 'current', NOW)).toBe('expired');
   });
 });

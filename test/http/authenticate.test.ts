@@ -84,7 +84,8 @@ describe('an agent key', () => {
 
   it('is answered alike whether it is unknown, revoked or expired', async () => {
     const revoked = await test.addAgent({ name: 'revoked-bot' });
-    const expired = await test.addAgent({ name: 'expired-bot', expiresAt: test.world.clock.now() });
+    const expired = await test.addAgent({ name: 'expired-bot', expiresAt: test.world.clock.now() + 1 });
+    test.world.clock.jump(1);
     await test.broker.agents.revoke('revoked-bot');
     const answers = await Promise.all([revoked, expired, 'mtb_unknown'].map((key) => as(`Bearer ${key}`)));
     expect(new Set(answers.map(({ text }) => text)).size).toBe(1);

@@ -56,7 +56,7 @@ describe('a connection that is not there', () => {
   });
 
   it('exits 2 for an agent, alike whether it is unknown or not its to use', async () => {
-    const other = await addAgent('other-bot', '--allow', 'other');
+    const other = await addAgent('other-bot', '--allow', 'other', '--allow-unknown');
     const results = await Promise.all([asAgent(['token', 'demo'], other), asAgent(['token', 'coda'], other)]);
     for (const result of results)
       expectFailure(result, 2, /^error: there is no connection \w+ for this agent$/);

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Agent } from '../../src/core/access-policy.ts';
+import type { Agent, AgentPolicy } from '../../src/core/access-policy.ts';
 import { Secret } from '../../src/secret.ts';
 import {
   findAgent,
@@ -9,11 +9,22 @@ import {
   keyDigest,
   listAgents,
   markAgentUsed,
+  markPreviousKeyUsed,
+  replaceKey,
   revokeAgent,
+  updateRights,
 } from '../../src/vault/agents.ts';
 import { openTestVault, type TestVault } from '../support/vault.ts';
 
 const KEY = new Secret('mtb_plainly-a-fake-key');
+
+const POLICY: AgentPolicy = {
+  allow: ['coda', 'notion@*'],
+  modes: ['token'],
+  tools: { allow: ['read_*'], deny: ['coda:delete_*'] },
+  rate: { requests: 600, per: 'm' },
+  admin: false,
+};
 
 let test: TestVault;
 
@@ -26,8 +37,9 @@ afterEach(() => test.close());
 function agent(name: string, changes: Partial<Agent> = {}): Agent {
   return {
     name,
-    policy: { allow: ['coda', 'notion@*'], modes: ['token'], admin: false },
+    policy: { ...POLICY },
     keyPrefix: 'mtb_plainl',
+    previousKey: null,
     createdAt: 1,
     expiresAt: null,
     revokedAt: null,
@@ -39,13 +51,18 @@ function agent(name: string, changes: Partial<Agent> = {}): Agent {
 const insert = (given: Agent, key = KEY) => test.vault.transaction(() => insertAgent(given, keyDigest(key)));
 const find = (name: string) => test.vault.run(() => findAgent(name));
 const findByKey = (key: Secret) => test.vault.run(() => findAgentByKey(keyDigest(key)));
+const mark = (key: Secret, now: number) => test.vault.run(() => markPreviousKeyUsed(keyDigest(key), now));
+const replace = (name: string, key: string, endsAt: number) =>
+  test.vault.transaction(() =>
+    replaceKey(name, { digest: keyDigest(new Secret(key)), prefix: key.slice(0, 10) }, endsAt),
+  );
 const revoke = (name: string, now: number) => test.vault.transaction(() => revokeAgent(name, now));
 
 describe('an agent', () => {
   it('is found by its key and by its name, as it was stored', async () => {
     const given = agent('ci', { expiresAt: 99 });
     expect(await insert(given)).toBe(true);
-    expect(await findByKey(KEY)).toEqual(given);
+    expect(await findByKey(KEY)).toEqual({ agent: given, keyAge: 'current' });
     expect(await find('ci')).toEqual(given);
   });
 
@@ -67,7 +84,7 @@ describe('an agent', () => {
     await insert(agent('ci'));
     expect(await insert(agent('ci', { keyPrefix: 'mtb_second' }), new Secret('mtb_second'))).toBe(false);
     expect(await findByKey(new Secret('mtb_second'))).toBeUndefined();
-    expect((await findByKey(KEY))?.keyPrefix).toBe('mtb_plainl');
+    expect((await findByKey(KEY))?.agent.keyPrefix).toBe('mtb_plainl');
   });
 
   it('frees its name when it is revoked, and the old key opens nothing for the new one', async () => {
@@ -75,11 +92,29 @@ describe('an agent', () => {
     await revoke('ci', 5);
     expect(await insert(agent('ci'), new Secret('mtb_second'))).toBe(true);
     expect(await findByKey(KEY)).toBeUndefined();
-    expect(await findByKey(new Secret('mtb_second'))).toMatchObject({
+    expect((await findByKey(new Secret('mtb_second')))?.agent).toMatchObject({
       name: 'ci',
       revokedAt: null,
       lastUsedAt: null,
     });
+  });
+
+  it('leaves neither of its keys behind when another takes its name', async () => {
+    await insert(agent('ci'));
+    await replace('ci', 'mtb_second', 99);
+    await revoke('ci', 5);
+    await insert(agent('ci', { keyPrefix: 'mtb_third' }), new Secret('mtb_third'));
+    for (const old of [KEY, new Secret('mtb_second')]) expect(await findByKey(old)).toBeUndefined();
+    expect(await find('ci')).toEqual(agent('ci', { keyPrefix: 'mtb_third' }));
+  });
+
+  it('gets other rights and keeps all else', async () => {
+    await insert(agent('ci'));
+    await insert(agent('other'), new Secret('mtb_other'));
+    const rights = { policy: { ...POLICY, allow: ['linear'], rate: null }, expiresAt: 77 };
+    await test.vault.transaction(() => updateRights('ci', rights));
+    expect(await find('ci')).toEqual(agent('ci', rights));
+    expect(await find('other')).toEqual(agent('other'));
   });
 
   it('is revoked once: the first time counts', async () => {
@@ -97,6 +132,37 @@ describe('an agent', () => {
     await insert(agent('ci'));
     await test.vault.run(() => markAgentUsed('ci', 7));
     expect((await find('ci'))?.lastUsedAt).toBe(7);
+  });
+});
+
+describe('a key that is replaced', () => {
+  beforeEach(async () => {
+    await insert(agent('ci'));
+    await replace('ci', 'mtb_second', 99);
+  });
+
+  it('still leads to its agent, as the previous one, with its end', async () => {
+    expect(await findByKey(KEY)).toMatchObject({
+      keyAge: 'previous',
+      agent: { name: 'ci', keyPrefix: 'mtb_second' },
+    });
+    expect(await findByKey(new Secret('mtb_second'))).toMatchObject({ keyAge: 'current' });
+    expect((await find('ci'))?.previousKey).toEqual({ prefix: 'mtb_plainl', endsAt: 99, lastUsedAt: null });
+  });
+
+  it('is forgotten with the next one', async () => {
+    await mark(KEY, 3);
+    await replace('ci', 'mtb_third', 199);
+    expect(await findByKey(KEY)).toBeUndefined();
+    expect(await findByKey(new Secret('mtb_second'))).toMatchObject({ keyAge: 'previous' });
+    expect((await find('ci'))?.previousKey).toEqual({ prefix: 'mtb_second', endsAt: 199, lastUsedAt: null });
+  });
+
+  it('remembers when somebody last came with it, and the new one does not count', async () => {
+    await mark(new Secret('mtb_second'), 3);
+    expect((await find('ci'))?.previousKey?.lastUsedAt).toBeNull();
+    await mark(KEY, 4);
+    expect((await find('ci'))?.previousKey?.lastUsedAt).toBe(4);
   });
 });
 

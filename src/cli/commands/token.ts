@@ -1,9 +1,8 @@
 import { Command } from 'commander';
-import { OPERATOR } from '../../broker/context.ts';
-import type { TokenView } from '../../broker/tokens.ts';
+import { BrokerError } from '../../errors.ts';
 import { wholeNumber } from '../arguments.ts';
-import { callDaemon } from '../daemon-client.ts';
-import { asOperator, openSession, type Session } from '../session.ts';
+import { fetchHeaders, fetchToken } from '../credentials.ts';
+import { openSession, type Session } from '../session.ts';
 import { result, resultJson, warn } from '../terminal.ts';
 
 interface TokenOptions {
@@ -22,16 +21,14 @@ export function tokenCommand(): Command {
     .option('--min-ttl <seconds>', 'how long it should live at least', wholeNumber)
     .option('--rejected-generation <n>', 'the server refused the token of this generation', wholeNumber)
     .option('--header', 'as a header line')
-    .option('--headers-json', 'as a JSON object of headers')
+    .option('--headers-json', 'as a JSON object of headers, as the headersHelper of Claude Code')
     .option('--json', 'with expiry, scope and generation')
     .addHelpText('after', EXAMPLES)
     .action(async (name: string, options: TokenOptions, command: Command) => {
-      const token = await fetchToken(openSession(command), name, options);
-      for (const warning of token.warnings ?? []) warn(warning);
-      const value = `Bearer ${token.access_token}`;
-      if (options.json) resultJson(token);
-      else if (options.headersJson) resultJson({ Authorization: value }, { indent: false });
-      else result(options.header ? `Authorization: ${value}` : token.access_token);
+      const session = openSession(command);
+      if (options.json) return printToken(session, name, options, resultJson);
+      if (options.header || options.headersJson) return printHeaders(session, name, options);
+      return printToken(session, name, options, ({ access_token }) => result(access_token));
     });
 }
 
@@ -42,25 +39,33 @@ otherwise it opens the vault as the operator.
 Examples:
   broker token coda
   broker token coda --min-ttl 300 --json
-  curl -H "$(broker token coda --header)" https://coda.io/apis/mcp`;
+  broker token coda --header | curl -H @- https://coda.io/apis/mcp`;
 
-async function fetchToken(session: Session, name: string, options: TokenOptions): Promise<TokenView> {
-  const { minTtl, rejectedGeneration } = options;
-  const { agentKey, daemonUrl } = session.settings;
-  if (agentKey) {
-    return callDaemon<TokenView>(
-      { agentKey, daemonUrl },
-      'POST',
-      `/v1/connections/${encodeURIComponent(name)}/token`,
-      {
-        ...(minTtl === undefined ? {} : { min_ttl: minTtl }),
-        ...(rejectedGeneration === undefined ? {} : { rejected_generation: rejectedGeneration }),
-      },
-    );
+type Token = Awaited<ReturnType<typeof fetchToken>>;
+
+async function printToken(
+  session: Session,
+  name: string,
+  { minTtl, rejectedGeneration }: TokenOptions,
+  print: (token: Token) => void,
+): Promise<void> {
+  const token = await fetchToken(session, name, { minTtlSeconds: minTtl, rejectedGeneration });
+  for (const warning of token.warnings ?? []) warn(warning);
+  print(token);
+}
+
+async function printHeaders(session: Session, name: string, options: TokenOptions): Promise<void> {
+  const { minTtl: minTtlSeconds, rejectedGeneration } = options;
+  // The generation is the token's; headers come with whatever is current.
+  if (rejectedGeneration !== undefined) await fetchToken(session, name, { rejectedGeneration });
+  const { headers, warnings } = await fetchHeaders(session, name, { minTtlSeconds });
+  for (const warning of warnings) warn(warning);
+  if (options.headersJson) return resultJson(headers, { indent: false });
+  const [first, ...others] = Object.entries(headers);
+  if (!first || others.length > 0) {
+    throw new BrokerError('usage', `${name} has ${others.length + 1} headers, which make no single line`, {
+      hint: `broker token ${name} --headers-json prints them all`,
+    });
   }
-  const { toTokenView } = await import('../../broker/tokens.ts');
-  return asOperator(session, { create: false }, async (broker) => {
-    const token = await broker.token(OPERATOR, name, { minTtlSeconds: minTtl, rejectedGeneration });
-    return toTokenView(token, Date.now());
-  });
+  result(`${first[0]}: ${first[1]}`);
 }
