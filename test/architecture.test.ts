@@ -1,9 +1,11 @@
+import { isBuiltin } from 'node:module';
 import { describe, expect, it } from 'vitest';
 import { describeSource, readSourceFiles, type SourceFile } from './support/source-files.ts';
 
 /** DESIGN §3, from the ground up. Rooms on one floor stand side by side and do not know each other. */
 const FLOORS = [
-  ['ground'],
+  // What agents install beside the ground of the broker: neither knows the other.
+  ['ground', 'client'],
   ['core'],
   ['oauth', 'vault'],
   ['broker'],
@@ -49,11 +51,21 @@ describe('the house', () => {
     expect(users).toEqual([['broker/refresh.ts', 'oauth/refresh.ts']]);
   });
 
-  it('reads the environment in config.ts only', () => {
+  it('keeps the client library to itself: it imports modules of Node only, and nobody here imports it', () => {
+    const own = arrows(files).filter(([from, to]) => [roomOf(from), roomOf(to)].includes('client'));
+    expect(own.length).toBeGreaterThan(8);
+    const others = own.filter(([from, to]) => {
+      const isWithin = roomOf(from) === 'client' && roomOf(to) === 'client';
+      return !isWithin && !(roomOf(from) === 'client' && isBuiltin(to) && to.startsWith('node:'));
+    });
+    expect(others).toEqual([]);
+  });
+
+  it('reads the environment in config.ts only, and in the settings of the client library', () => {
     const readers = files.filter(({ code }) =>
       /\bprocess\s*(\.|\?\.)\s*env\b|\bprocess\[|\{[^}]*\benv\b[^}]*\}\s*=\s*process\b/.test(code),
     );
-    expect(readers.map(({ path }) => path)).toEqual(['config.ts']);
+    expect(readers.map(({ path }) => path)).toEqual(['client/settings.ts', 'config.ts']);
   });
 
   it('keeps files short enough to read in one sitting', () => {

@@ -103,7 +103,8 @@ function isWithinAMinute(before: number, now: number): boolean {
   return Math.abs(now - before) < A_MINUTE_MS;
 }
 
-function unauthenticated(): BrokerError {
+/** The one refusal of keys, whatever is wrong with them. */
+export function unauthenticated(): BrokerError {
   return new BrokerError('unauthenticated', 'the agent key is not valid', {
     hint: 'an operator gives out keys: broker agent rotate <name>, or broker agent add <name> --allow <connection>',
   });

@@ -10,7 +10,7 @@ import type { Secret } from '../secret.ts';
 import { listConnections } from '../vault/connections.ts';
 import { findServer, type Server } from '../vault/servers.ts';
 import { isVisible } from './access.ts';
-import type { Authenticate } from './authenticate.ts';
+import { type Authenticate, unauthenticated } from './authenticate.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
 import { type GrantedToken, getToken } from './tokens.ts';
 
@@ -63,9 +63,7 @@ export async function authenticateClient(
   const caller: Caller = { kind: 'agent', agent };
   if (agent.name === clientId) return caller;
   await record(context, caller, 'authenticate', 'unauthenticated', { client_id: printable(clientId) });
-  throw new BrokerError('unauthenticated', 'the agent key is not valid', {
-    hint: 'broker agent add <name> --allow <connection>',
-  });
+  throw unauthenticated();
 }
 
 /**

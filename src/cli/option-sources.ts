@@ -31,6 +31,9 @@ export function optionName(option: Option): string {
   return (option.long ?? '').replace(/^--/, '');
 }
 
+/** BROKER_URL is where the daemon is, for every command. */
+const NOT_FROM_ENVIRONMENT = new Set(['url']);
+
 function fillFrom(
   command: Command,
   source: 'env' | 'config',
@@ -39,9 +42,11 @@ function fillFrom(
 ): void {
   for (const option of command.options) {
     const name = optionName(option);
-    const value = lookUp(name);
+    const value = source === 'env' && NOT_FROM_ENVIRONMENT.has(name) ? undefined : lookUp(name);
     const present = command.getOptionValueSource(option.attributeName());
     if (value === undefined || (present !== undefined && present !== 'default')) continue;
+    // `BROKER_NO_X=0` says nothing: it must not switch X on.
+    if (option.negate && !readFlag(value, describe(name))) continue;
     command.setOptionValueWithSource(option.attributeName(), read(option, value, describe(name)), source);
   }
 }

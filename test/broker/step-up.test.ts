@@ -28,7 +28,14 @@ const records = () =>
   rowsOf<Record>(world.vaultPath, "SELECT actor, outcome, detail FROM audit WHERE action = 'step_up'");
 
 async function agent(allow: string): Promise<Caller> {
-  const wanted = { name: 'bot', allow: [allow], modes: ['gateway' as const], admin: false, expiresAt: null };
+  const wanted = {
+    name: 'bot',
+    allow: [allow],
+    modes: ['gateway' as const],
+    admin: false,
+    expiresAt: null,
+    allowUnknown: true,
+  };
   const { key } = await broker.agents.add(wanted);
   return { kind: 'agent', agent: await broker.agents.authenticate(key) };
 }

@@ -20,7 +20,14 @@ let other: McpTestServer;
 
 /** An agent as `authenticateClient` would give it. */
 async function agent(allow: string[], modes: AccessMode[] = ['token']): Promise<Caller> {
-  const { key } = await broker.agents.add({ name: 'docs-bot', allow, modes, admin: false, expiresAt: null });
+  const { key } = await broker.agents.add({
+    name: 'docs-bot',
+    allow,
+    modes,
+    admin: false,
+    expiresAt: null,
+    allowUnknown: true,
+  });
   return { kind: 'agent', agent: await broker.agents.authenticate(key) };
 }
 
@@ -142,7 +149,7 @@ describe('what cannot be decided', () => {
   it('names at most 20', async () => {
     const file = new DatabaseSync(world.vaultPath);
     const columns =
-      'server, client_row_id, state, since, failures, generation, received_at, has_refresh_token, secrets, created_at, is_minted';
+      'server, client_row_id, state, since, failures, generation, received_at, has_refresh_token, secrets, created_at';
     const copy = file.prepare(
       `INSERT INTO connections (id, name, ${columns}) SELECT ?, ?, ${columns} FROM connections WHERE name = 'notes'`,
     );

@@ -64,6 +64,15 @@ describe('a request that cannot be (RFC 6749 §5.2)', () => {
     expect(refused.map(({ outcome }) => outcome)).toEqual([...Array(5).fill('not_found'), 'bad_request']);
   });
 
+  it('is told in the characters OAuth has for it, whatever a server calls itself', async () => {
+    const file = new DatabaseSync(daemon().world.vaultPath);
+    file.prepare('UPDATE servers SET resource = ?').run('https://größe.example.com/"x"\\y');
+    file.close();
+    const refused = await post(`${GRANT}&resource=https://unknown.example.com`);
+    expectRefusal(refused, 400, 'invalid_target');
+    expect(refused.json.error_description).toContain("demo (https://gr??e.example.com/'x'?y)");
+  });
+
   it('is invalid_target for an agent without the mode token', async () => {
     const gateway = await daemon().addAgent({ name: 'gateway-bot', modes: ['gateway'] });
     expectRefusal(await post(GRANT, basic('gateway-bot', gateway)), 400, 'invalid_target');

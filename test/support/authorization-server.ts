@@ -58,6 +58,8 @@ export interface AuthorizationServer {
   refreshTokenIsActive(token: string): Promise<boolean>;
   /** Forgets all grants of an account: the next refresh answers `invalid_grant`. */
   revokeGrantsOf(account: string): Promise<void>;
+  /** Forgets every access token issued so far; the logins live on, so the next refresh works. */
+  revokeAccessTokens(): void;
   /** Asks `rule` about every request from now on, in place of the rule before; undefined ends it. */
   fail(rule: FaultRule | undefined): void;
   /** Closes the listener, or opens it again on the same port. */
@@ -157,6 +159,7 @@ export async function startAuthorizationServer(
     tokenIsActive: (token) => tokenStatus(provider, token),
     refreshTokenIsActive: (token) => refreshTokenIsActive(provider, token),
     revokeGrantsOf: async (account) => store.revokeGrantsOf(account),
+    revokeAccessTokens: () => store.revokeAccessTokens(),
     fail(newRule) {
       rule = newRule;
     },

@@ -9,6 +9,8 @@ export interface MemoryStore {
   adapter(kind: string): Adapter;
   /** Forgets all grants of an account and every token issued under them. */
   revokeGrantsOf(account: string): void;
+  /** Forgets every access token; the logins live on. */
+  revokeAccessTokens(): void;
 }
 
 /** Creates an empty store. Expiry is left to the provider, which checks `exp` of whatever it finds. */
@@ -58,6 +60,10 @@ export function createMemoryStore(): MemoryStore {
         if (payload.accountId === account && KINDS_OF_A_GRANT.includes(payload.kind ?? ''))
           records.delete(key);
       }
+    },
+    revokeAccessTokens() {
+      for (const key of [...records.keys()].filter((each) => each.startsWith('AccessToken:')))
+        records.delete(key);
     },
   };
 }
