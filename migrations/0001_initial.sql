@@ -17,6 +17,7 @@ CREATE TABLE clients (
   id TEXT PRIMARY KEY,
   issuer TEXT NOT NULL,
   redirect_uri TEXT NOT NULL,
+  is_web INTEGER NOT NULL,
   source TEXT NOT NULL CHECK (source IN ('configured', 'metadata_document', 'registered')),
   client_id TEXT NOT NULL,
   auth_method TEXT NOT NULL,
@@ -81,12 +82,18 @@ CREATE TABLE logins (
   id TEXT PRIMARY KEY,
   state_digest TEXT NOT NULL UNIQUE,
   connection TEXT NOT NULL,
-  client_row_id TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+  client_row_id TEXT REFERENCES clients (id) ON DELETE CASCADE,
   issuer TEXT NOT NULL,
   redirect_uri TEXT NOT NULL,
-  secrets TEXT NOT NULL,
+  begun_by TEXT,
+  secrets TEXT,
   expires_at BIGINT NOT NULL,
-  used_at BIGINT
+  used_at BIGINT,
+  ended_at BIGINT,
+  account_identity TEXT,
+  error_code TEXT,
+  error_message TEXT,
+  forget_at BIGINT NOT NULL
 );
 
 CREATE TABLE agents (

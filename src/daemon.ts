@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { isIP } from 'node:net';
 import type { Broker } from './broker/index.ts';
 import type { Clock } from './clock.ts';
+import { callbackUriAmong, callbackUriAt } from './core/callback-uri.ts';
 import { BrokerError } from './errors.ts';
 import { createApp } from './http/app.ts';
 import { type ListenAddress, type Listener, type ListenOptions, listen } from './http/listen.ts';
@@ -35,12 +36,15 @@ export async function startDaemon(
 ): Promise<Daemon> {
   const origins = new Set(options.allowedOrigins);
   const listeners: Listener[] = [];
+  const { publicUrl } = options;
+  const callbackUri = () =>
+    publicUrl === undefined ? callbackUriAmong(listeners.map(({ url }) => url)) : callbackUriAt(publicUrl);
   try {
     for (const address of options.addresses) {
       const listener = await listen(address, options, (port) => {
         const hosts = port === undefined ? undefined : hostsFor(port, options);
         const baseUrl = baseUrlFor(address, port, options);
-        return createApp({ broker, clock, log, hosts, origins, baseUrl });
+        return createApp({ broker, clock, log, hosts, origins, baseUrl, callbackUri });
       });
       listeners.push(listener);
     }

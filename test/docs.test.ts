@@ -109,11 +109,17 @@ describe('docs/dependencies.md', () => {
 describe('docs/api.md', () => {
   test('has a section for each route of the daemon', () => {
     const text = read('docs/api.md');
-    const routes = [...read('src/http/connections.ts').matchAll(/router\.(get|post|delete)\('([^']+)'/g)];
-    expect(routes.length).toBeGreaterThan(4);
-    for (const [, method = '', path = ''] of routes) {
-      const route = `${method.toUpperCase()} /v1/connections${path === '/' ? '' : path.replace(':name', '{name}')}`;
-      expect(text).toContain(`\`${route}\``);
+    for (const [room, least] of [
+      ['connections', 5],
+      ['logins', 2],
+    ] as const) {
+      const routes = [...read(`src/http/${room}.ts`).matchAll(/router\.(get|post|delete)\(\s*'([^']+)'/g)];
+      expect(routes.length).toBeGreaterThanOrEqual(least);
+      for (const [, method = '', path = ''] of routes) {
+        const route = `${method.toUpperCase()} /v1/${room}${path === '/' ? '' : path.replace(/:(\w+)/, '{$1}')}`;
+        expect(text).toContain(`\`${route}\``);
+      }
     }
+    expect(text).toContain('`GET /oauth/callback`');
   });
 });

@@ -18,6 +18,8 @@ export interface ClientWishes {
   paste?: boolean | undefined;
   /** Nobody is redirected: a code is typed on another device. */
   usesDevice?: boolean | undefined;
+  /** The daemon takes the answer, at `redirectUri`: nobody listens for this one login. */
+  isWeb?: boolean | undefined;
   clientId?: string | undefined;
   clientSecret?: Secret | undefined;
   /** PEM or JWK, for `private_key_jwt`. */
@@ -54,7 +56,7 @@ export function offersDocument(wishes: ClientWishes, metadata: ServerMetadata): 
 
 /** Whether somebody listens for this redirect URI. */
 export function isListenedFor(wishes: ClientWishes, redirectUri: string): boolean {
-  if (wishes.paste || wishes.usesDevice) return false;
+  if (wishes.paste || wishes.usesDevice || wishes.isWeb) return false;
   // Somebody in front of us may pass the browser on to our port.
   return readRedirectUri(redirectUri).isLoopback || wishes.callbackPort !== undefined;
 }

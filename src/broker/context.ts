@@ -71,6 +71,8 @@ export interface LoginFacts extends LoginPurpose {
   clientRowId: string;
   issuer: string;
   actor: string;
+  /** The pending login that ends with it. Undefined: there was none to wait for. */
+  loginId?: string;
 }
 
 export interface Rescue {

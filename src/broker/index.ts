@@ -56,6 +56,7 @@ import {
   tokenForClient,
 } from './token-for-client.ts';
 import { type GrantedToken, getToken, type TokenQuery } from './tokens.ts';
+import { createWebLogins, type WebLogins } from './web-login.ts';
 
 export interface BrokerOptions {
   settings: Settings;
@@ -72,6 +73,8 @@ export interface BrokerOptions {
 /** Everything a door can ask of the broker. Errors are `BrokerError`s; each service's file lists its codes. */
 export interface Broker {
   login(request: LoginRequest, hooks: LoginHooks): Promise<ConnectedEvent>;
+  /** Logins whose answer the daemon takes. */
+  webLogins: Omit<WebLogins, 'idle'>;
   /** A connection without a person. */
   add(wanted: NewConnection): Promise<ConnectionView>;
   /** A credential that was entered by hand. */
@@ -132,11 +135,13 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const handOuts = createHandOuts(vault, clock, log);
   const context: Context = { ...parts, refresher, handOuts };
   const authenticate = createAuthenticate(context);
+  const webLogins = createWebLogins(context);
   const presence = isResident ? await announceOrClose(parts) : undefined;
   await rescue.adoptAll();
   const scheduler = isResident ? startScheduler(context) : undefined;
   return {
     login: (request, hooks) => login(context, request, hooks),
+    webLogins,
     add: (wanted) => add(context, wanted),
     addStatic: (wanted) => addStatic(context, wanted),
     addIdentity: (wanted) => addIdentityServer(context, wanted),
@@ -171,6 +176,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       stop.abort();
       await scheduler?.stop();
       await refresher.idle();
+      await webLogins.idle();
       try {
         await handOuts.close();
         await presence?.leave();

@@ -93,6 +93,7 @@ async function findKnown(
   const fitting = rows.filter(
     (row) =>
       fitsRedirect(wishes, row.redirect_uri) &&
+      (row.is_web === 1) === (wishes.isWeb === true) &&
       (wishes.clientId === undefined ||
         (row.client_id === wishes.clientId && !wishes.clientSecret && !wishes.clientKey)) &&
       (wishes.authMethod === undefined || row.auth_method === wishes.authMethod) &&

@@ -18,9 +18,19 @@ export const HANGUP = 'SIGHUP';
 export type LoginEvent =
   | { event: 'discovered'; issuer: string; resource: string; notes?: readonly string[] }
   | { event: 'registered'; client_id: string; source: string }
-  | { event: 'authorization_url'; url: string; redirect_uri: string }
+  | AuthorizationUrlEvent
   | DeviceCodeEvent
   | ConnectedEvent;
+
+export interface AuthorizationUrlEvent {
+  event: 'authorization_url';
+  url: string;
+  redirect_uri: string;
+  /** Of a login that the daemon finishes. */
+  id?: string;
+  /** When its link ends, RFC 3339. */
+  expires_at?: string;
+}
 
 /** Instants are seconds from now. */
 export interface DeviceCodeEvent {

@@ -9,7 +9,7 @@ import { reached } from '../steps.ts';
 import type { Client } from '../vault/clients.ts';
 import { consumeLogin, type LoginPurpose } from '../vault/logins.ts';
 import { findServer } from '../vault/servers.ts';
-import { actorOf, type Context, OPERATOR } from './context.ts';
+import { actorOf, type Context, type LoginFacts, OPERATOR } from './context.ts';
 import { type LoginAnswer, timedOut } from './login-answer.ts';
 import type { ConnectedEvent } from './login-events.ts';
 import { saveLogin } from './login-save.ts';
@@ -29,16 +29,25 @@ export interface LoginPlan {
 /** Redeems the code and saves what it brought. To be called under the connection's lease. */
 export async function finishByCode(
   context: Context,
-  { login, client, metadata, parameters }: Omit<LoginAnswer, 'show'>,
+  answer: Omit<LoginAnswer, 'show'>,
   timeoutMs: number,
 ): Promise<ConnectedEvent> {
   const { vault, clock } = context;
-  const { purpose } = login;
-  const consumed = await vault.transaction(() => consumeLogin(login.id, clock.now()));
+  const consumed = await vault.transaction(() => consumeLogin(answer.login.id, clock.now()));
   // The clock was set forward, or the machine slept.
   if (consumed === 'ended') throw timedOut(timeoutMs);
   if (consumed === 'unknown')
     throw new BrokerError('callback_invalid', 'this login was used already', { hint: 'start it again' });
+  return redeemAnswer(context, answer);
+}
+
+/** The same for an answer whose login was consumed. To be called under the connection's lease. */
+export async function redeemAnswer(
+  context: Context,
+  { login, client, metadata, parameters }: Omit<LoginAnswer, 'show'>,
+): Promise<ConnectedEvent> {
+  const { vault, clock } = context;
+  const { purpose } = login;
   reached('login.consumed');
   const server = await vault.run(() => findServer(purpose.server));
   const settings = { ...(server?.settings ?? DEFAULT_SETTINGS), ...purpose.settings };
@@ -71,6 +80,7 @@ export async function finishByCode(
     context,
     { client: manner.client, metadata, purpose: withManner(purpose, settings, manner) },
     tokens,
+    { actor: login.begunBy ?? actorOf(OPERATOR), loginId: login.id },
   );
 }
 
@@ -79,15 +89,20 @@ function withManner(purpose: LoginPurpose, before: ServerSettings, manner: Manne
   return { ...purpose, settings: { ...purpose.settings, ...mannerOf(manner.settings, before) } };
 }
 
-/** Saves the tokens as the login of the connection. To be called under the connection's lease. */
+/**
+ * Saves the tokens as the login of the connection. To be called under the connection's lease.
+ *
+ * @param origin who signs in, and which pending login ends with it. Default: the operator, none
+ */
 export async function keepLogin(
   context: Context,
   { client, metadata, purpose }: Pick<LoginPlan, 'client' | 'metadata' | 'purpose'>,
   tokens: TokenSet,
+  origin: Pick<LoginFacts, 'actor' | 'loginId'> = { actor: actorOf(OPERATOR) },
 ): Promise<ConnectedEvent> {
   requireAccount(tokens.accountIdentity, purpose);
   await rememberClient(context, client);
-  const facts = { clientRowId: client.rowId, issuer: client.issuer, actor: actorOf(OPERATOR) };
+  const facts = { clientRowId: client.rowId, issuer: client.issuer, ...origin };
   await saveLogin(context, { ...purpose, ...facts }, tokens);
   return connectedEvent({ metadata, purpose }, tokens);
 }

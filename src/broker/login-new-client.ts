@@ -44,6 +44,7 @@ export async function makeClient(
     }
     const clientId = wishes.clientId ?? (document?.clientId as string);
     const client = newClient(context, metadata, redirectUri, {
+      isWeb: wishes.isWeb === true,
       source: document ? 'metadata_document' : 'configured',
       clientId,
       clientSecret: document ? undefined : wishes.clientSecret,
@@ -58,11 +59,13 @@ export async function makeClient(
   }
 }
 
-/** A listener even where nobody will listen: it draws the port. */
+/** A listener even where nobody will listen: it draws the port. But where the daemon is at that place already. */
 async function listenForNew(
   wishes: ClientWishes,
   fromDocument: string | undefined,
 ): Promise<LoopbackListener> {
+  if (wishes.isWeb && wishes.redirectUri !== undefined)
+    return { redirectUri: wishes.redirectUri, onArrival() {}, async close() {} };
   const wished = wishes.redirectUri ?? fromDocument;
   const redirect = wished === undefined ? undefined : readRedirectUri(wished);
   if (!redirect?.isLoopback)
@@ -100,8 +103,9 @@ async function register(
   const server = { ...metadata, registration_endpoint: endpoint };
   const ask = (uri: string, isAnother: boolean) =>
     registerClient(server, { redirectUri: uri, authMethod: wishes.authMethod, isAnother }, fetch);
+  const registered = { source: 'registered', isWeb: wishes.isWeb === true } as const;
   const finish = (registration: Registration, uri: string, at: LoopbackListener) =>
-    ready(newClient(context, metadata, uri, { source: 'registered', ...registration }), wishes, at);
+    ready(newClient(context, metadata, uri, { ...registered, ...registration }), wishes, at);
 
   let answer = await ask(redirectUri, !isFirst);
   if ('clientId' in answer && isEnded(answer, context.clock.now())) answer = await ask(redirectUri, true);
@@ -143,6 +147,7 @@ function newClient(
     generation: 1,
     issuer: metadata.issuer,
     redirectUri,
+    isWeb: false,
     clientSecret: undefined,
     clientKey: undefined,
     clientSecretExpiresAt: null,

@@ -12,7 +12,15 @@ import type { LoopbackListener } from '../oauth/loopback.ts';
 import type { ServerMetadata } from '../oauth/server-discovery.ts';
 import { reached } from '../steps.ts';
 import { findClient, insertClient, openClient } from '../vault/clients.ts';
-import { deleteLogin, findLogin, insertLogin, latestWaiting, openLogin } from '../vault/logins.ts';
+import type { Steps } from '../vault/database.ts';
+import {
+  deleteLogin,
+  findLogin,
+  insertLogin,
+  type LoginRow,
+  latestWaiting,
+  openLogin,
+} from '../vault/logins.ts';
 import type { Context } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
 import { awaitAnswer, failurePage, inputEnded, type LoginAnswer } from './login-answer.ts';
@@ -35,7 +43,7 @@ export async function signInByRedirect(
     fetch: abortable(context.fetchFor(settings.network), signal),
   });
   await tellOfOthers(context, purpose.connection, notify);
-  const loginId = await remember(context, plan, begun);
+  const { id: loginId } = await remember(context, plan, begun);
   let isLeftOpen = false;
   try {
     hooks.onEvent({ event: 'authorization_url', url: begun.url, redirect_uri: client.redirectUri });
@@ -58,23 +66,24 @@ export async function signInByRedirect(
   }
 }
 
-/** Writes down what must survive until the person is back. */
-async function remember(
+/**
+ * Writes down what must survive until the person is back.
+ *
+ * @param begunBy actor that began a login whose answer the daemon takes
+ * @param alongside further statements of the same transaction
+ */
+export async function remember(
   { vault, clock }: Context,
   { client, purpose, timeoutMs }: LoginPlan,
   { state, codeVerifier }: AuthorizationRequest,
-): Promise<string> {
+  begunBy?: string,
+  alongside?: (id: string) => Steps<void>,
+): Promise<{ id: string; expiresAt: number }> {
   const id = randomUUID();
   const now = clock.now();
   const { rowId: clientRowId, issuer, redirectUri } = client;
   const pending = {
-    id,
-    purpose,
-    clientRowId,
-    issuer,
-    redirectUri,
-    state,
-    codeVerifier,
+    ...{ id, purpose, clientRowId, issuer, redirectUri, state, codeVerifier, begunBy },
     expiresAt: now + timeoutMs,
   };
   const insert = await insertLogin(vault.sealer, pending, now);
@@ -82,10 +91,11 @@ async function remember(
   await vault.transaction(function* () {
     // A logout may have taken away the client since it was read.
     if (!(yield* findClient(client.rowId))) yield* insertAgain();
+    if (alongside) yield* alongside(id);
     yield* insert();
   });
   reached('login.remembered');
-  return id;
+  return pending;
 }
 
 async function tellOfOthers(
@@ -100,20 +110,29 @@ async function tellOfOthers(
 
 /** The login that waits for this answer, here or begun before, and the answer once it is checked. */
 async function recognise(
-  { vault }: Context,
+  context: Context,
   { purpose }: LoginPlan,
   parameters: URLSearchParams,
 ): Promise<Omit<LoginAnswer, 'show'> | undefined> {
   const state = parameters.get('state');
   if (state === null) return undefined;
-  const found = await vault.run(function* () {
-    const row = yield* findLogin(purpose.connection, state);
-    const client = row && (yield* findClient(row.client_row_id));
-    return row && client ? { row, client } : undefined;
-  });
-  if (!found) return undefined;
-  const login = await openLogin(vault.sealer, found.row);
-  const client = await openClient(vault.sealer, found.client);
+  const row = await context.vault.run(() => findLogin(purpose.connection, state));
+  return row && readAnswer(context, row, parameters);
+}
+
+/**
+ * The answer to this login, once it is checked. Undefined: it is none. Throws what `checkCallback` throws for one that
+ * is bad.
+ */
+export async function readAnswer(
+  { vault }: Pick<Context, 'vault'>,
+  row: LoginRow,
+  parameters: URLSearchParams,
+): Promise<Omit<LoginAnswer, 'show'> | undefined> {
+  const clientRow = await vault.run(() => findClient(row.client_row_id));
+  if (!clientRow) return undefined;
+  const login = await openLogin(vault.sealer, row);
+  const client = await openClient(vault.sealer, clientRow);
   const metadata = client.serverMetadata as unknown as ServerMetadata;
   const callback = checkCallback(parameters, login.state, metadata);
   return callback.kind === 'foreign'

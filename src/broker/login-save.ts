@@ -19,6 +19,7 @@ import {
 import type { Steps } from '../vault/database.ts';
 import { closeOlderRotations } from '../vault/rotations.ts';
 import { saveServer } from '../vault/servers.ts';
+import { endLogin } from '../vault/web-logins.ts';
 import type { Context, LoginFacts } from './context.ts';
 import { saveUntilDone } from './save.ts';
 
@@ -104,4 +105,6 @@ export function* writeLogin(
     yield* insertConnection({ id, name, server, account, clientRowId, createdAt: now }, sealed);
   }
   if (expectedAccount !== null) yield* expectAccount(id, expectedAccount);
+  const { accountIdentity } = sealed.tokens;
+  if (login.loginId !== undefined) yield* endLogin(login.loginId, { accountIdentity }, now);
 }

@@ -13,6 +13,7 @@ import {
 } from '../core/server-settings.ts';
 import { BrokerError } from '../errors.ts';
 import { chooseScope } from '../oauth/authorization.ts';
+import type { LoopbackListener } from '../oauth/loopback.ts';
 import type { Secret } from '../secret.ts';
 import { findClient } from '../vault/clients.ts';
 import { findConnection } from '../vault/connections.ts';
@@ -24,6 +25,7 @@ import { prepareClient } from './login-client.ts';
 import { signInByDevice } from './login-device.ts';
 import { type Discovered, discover } from './login-discovery.ts';
 import type { ConnectedEvent, LoginHooks } from './login-events.ts';
+import type { LoginPlan } from './login-finish.ts';
 import { importRefreshToken } from './login-import.ts';
 import { signInByRedirect } from './login-redirect.ts';
 import { type LoginTarget, resolveTarget, type TargetWords } from './login-target.ts';
@@ -56,6 +58,31 @@ export async function login(
   request: LoginRequest,
   hooks: LoginHooks,
 ): Promise<ConnectedEvent> {
+  const { plan, listener } = await planLogin(context, request, hooks);
+  try {
+    const { clientId, source } = plan.client;
+    hooks.onEvent({ event: 'registered', client_id: clientId, source });
+    const connected = request.refreshToken
+      ? await importRefreshToken(context, plan, request.refreshToken)
+      : request.device
+        ? await signInByDevice(context, plan, hooks)
+        : await signInByRedirect(context, plan, listener, hooks);
+    hooks.onEvent(connected);
+    return connected;
+  } finally {
+    await listener?.close();
+  }
+}
+
+/**
+ * Finds out everything that has to be settled before a person is asked. Throws what comes before the answer: `usage`,
+ * `not_found`, the errors of discovery and registration, `port_in_use`, `interrupted`, `upstream_unavailable`.
+ */
+export async function planLogin(
+  context: Context,
+  request: LoginRequest,
+  hooks: LoginHooks,
+): Promise<{ plan: LoginPlan; listener: LoopbackListener | undefined }> {
   // Until there is a code, giving up costs nothing; from then on the login is brought to its end.
   requirePossible(request);
   const interruptible = orInterrupted(hooks.signal);
@@ -85,32 +112,20 @@ export async function login(
       needsClient: target.preset?.needsClient,
     }),
   );
-  try {
-    const { client } = ready;
-    hooks.onEvent({ event: 'registered', client_id: client.clientId, source: client.source });
-    const { connection, server, account = null } = target;
-    const plan = {
-      client,
-      metadata,
-      settings: { ...settings, network, ...(found.isIdentity ? NO_RESOURCE : {}) },
-      timeoutMs: request.timeoutMs ?? DEFAULT_LOGIN_TIMEOUT_MS,
-      purpose: {
-        ...{ connection, server, account, url, resource },
-        scope: chooseScope(settings.scopes, found.challengeScope, suggestedScopes(found), metadata),
-        expectedAccount: request.expectedAccount ?? known.connection?.expectedAccount ?? null,
-        settings: { ...wished, network, ...(found.isIdentity ? NO_RESOURCE : {}) },
-      },
-    };
-    const connected = request.refreshToken
-      ? await importRefreshToken(context, plan, request.refreshToken)
-      : request.device
-        ? await signInByDevice(context, plan, hooks)
-        : await signInByRedirect(context, plan, ready.listener, hooks);
-    hooks.onEvent(connected);
-    return connected;
-  } finally {
-    await ready.listener?.close();
-  }
+  const { connection, server, account = null } = target;
+  const plan = {
+    client: ready.client,
+    metadata,
+    settings: { ...settings, network, ...(found.isIdentity ? NO_RESOURCE : {}) },
+    timeoutMs: request.timeoutMs ?? DEFAULT_LOGIN_TIMEOUT_MS,
+    purpose: {
+      ...{ connection, server, account, url, resource },
+      scope: chooseScope(settings.scopes, found.challengeScope, suggestedScopes(found), metadata),
+      expectedAccount: request.expectedAccount ?? known.connection?.expectedAccount ?? null,
+      settings: { ...wished, network, ...(found.isIdentity ? NO_RESOURCE : {}) },
+    },
+  };
+  return { plan, listener: ready.listener };
 }
 
 /** An identity is for no resource in particular. */

@@ -13,6 +13,7 @@ import {
 } from '../vault/connections.ts';
 import { deleteUnusedServer, findServer } from '../vault/servers.ts';
 import { findFor } from './access.ts';
+import { requireAdmin } from './admin.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
 
@@ -28,9 +29,10 @@ export interface LogoutView {
  * Revokes, deregisters and erases. Goes on when the server does not answer: what is erased here cannot be used
  * by us any more, and the outcome says what the server may still accept.
  *
- * Throws `not_found`.
+ * Throws `forbidden` (an agent without the admin right), `not_found`.
  */
 export async function logout(context: Context, caller: Caller, name: string): Promise<LogoutView> {
+  await requireAdmin(context, caller, 'logout', name);
   const seen = await findFor(context, caller, name);
   return withLease(context, leaseOf(name), async () => {
     // Under the lease nobody refreshes: these are the last tokens.

@@ -67,7 +67,8 @@ function tellCode(event: DeviceCodeEvent, { qr }: LoginCircumstances): void {
   say(`waiting for you to approve; the code ends in ${duration(event.expires_in * 1000)}`);
 }
 
-function draw(text: string): void {
+/** Draws a link as a QR code. */
+export function draw(text: string): void {
   const picture = renderQrCode(text, process.stderr.columns);
   if (picture === undefined) warn('the terminal is too narrow for a QR code of this link');
   else say(`${picture}\n`);

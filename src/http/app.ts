@@ -2,10 +2,13 @@
 import express, { type Express } from 'express';
 import type { Broker } from '../broker/index.ts';
 import type { Clock } from '../clock.ts';
+import { CALLBACK_ROUTE } from '../core/callback-uri.ts';
 import type { Log } from '../log.ts';
 import { authenticate } from './authenticate.ts';
+import { callbackRoute } from './callback.ts';
 import { connectionRoutes } from './connections.ts';
 import { type GuardOptions, guard } from './guard.ts';
+import { loginRoutes } from './logins.ts';
 import { oauthRoutes } from './oauth-token.ts';
 import { answerWithProblem, noSuchRoute } from './problem.ts';
 
@@ -15,10 +18,12 @@ export interface AppOptions extends GuardOptions {
   log: Log;
   /** URL under which clients reach this listener, without a slash at its end. */
   baseUrl: string;
+  /** Where browsers come back after a login. Undefined: nowhere. */
+  callbackUri: () => string | undefined;
 }
 
 /** The app for one listener. */
-export function createApp({ broker, clock, log, hosts, origins, baseUrl }: AppOptions): Express {
+export function createApp({ broker, clock, log, hosts, origins, baseUrl, callbackUri }: AppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   // Answers are not to be stored, so a tag for comparing stored copies is wasted work.
@@ -35,7 +40,9 @@ export function createApp({ broker, clock, log, hosts, origins, baseUrl }: AppOp
       .send(`${status}\n`);
   });
   app.use(oauthRoutes({ broker, clock, log, baseUrl }));
+  app.get(CALLBACK_ROUTE, callbackRoute(broker, callbackUri));
   app.use('/v1/connections', authenticate(broker), connectionRoutes(broker, clock));
+  app.use('/v1/logins', authenticate(broker), loginRoutes(broker, callbackUri));
   app.use(noSuchRoute);
   app.use(answerWithProblem(log));
   return app;

@@ -1,5 +1,5 @@
 /** `/v1/connections`: what an agent may use, its tokens, and how it is doing. */
-import express, { type Request, type RequestHandler, Router } from 'express';
+import express, { type NextFunction, type Request, type Response, Router } from 'express';
 import { z } from 'zod';
 import { toHeadersView } from '../broker/headers.ts';
 import type { Broker } from '../broker/index.ts';
@@ -9,7 +9,7 @@ import { BrokerError } from '../errors.ts';
 import { callerOf } from './authenticate.ts';
 
 /** Requests are a few numbers; anything larger is a mistake. */
-const BODY_LIMIT = '16kb';
+export const BODY_LIMIT = '16kb';
 
 const Seconds = z.coerce.number().int().min(0).max(31_536_000);
 const TokenQuery = z.strictObject({ min_ttl: Seconds.optional() });
@@ -30,6 +30,10 @@ export function connectionRoutes(broker: Broker, clock: Clock): Router {
 
   router.get('/:name', async (request, response) => {
     response.json(await broker.show(callerOf(response), request.params.name));
+  });
+
+  router.delete('/:name', async (request, response) => {
+    response.json(await broker.logout(callerOf(response), request.params.name));
   });
 
   router.get('/:name/token', async (request, response) => {
@@ -63,17 +67,17 @@ export function connectionRoutes(broker: Broker, clock: Clock): Router {
 }
 
 /** A body of another type would be passed over in silence, and with it what the caller wanted. */
-const requireJson: RequestHandler<{ name: string }> = (request, _response, next) => {
+export function requireJson<P>(request: Request<P>, _response: Response, next: NextFunction): void {
   if (request.headers['content-length'] !== '0' && request.is('json') === false) {
     throw new BrokerError('bad_request', 'the body is not declared as JSON', {
       hint: 'send it with: Content-Type: application/json',
     });
   }
   next();
-};
+}
 
 /** Throws `bad_request` naming the field. */
-function parse<T>(schema: z.ZodType<T>, value: unknown): T {
+export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];

@@ -14,6 +14,9 @@ export interface Problem {
   retry_after?: number;
 }
 
+/** Of a server that nobody could sign in to, whoever asks. */
+const NO_LOGIN = { status: 409, title: 'a login there cannot begin' };
+
 const STATUS: Partial<Record<ErrorCode, { status: number; title: string }>> = {
   bad_request: { status: 400, title: 'the request makes no sense' },
   unauthenticated: { status: 401, title: 'a valid agent key is needed' },
@@ -22,6 +25,13 @@ const STATUS: Partial<Record<ErrorCode, { status: number; title: string }>> = {
   login_required: { status: 409, title: 'an operator must sign in again' },
   client_invalid: { status: 409, title: 'the client registration is gone' },
   config_error: { status: 409, title: 'the connection cannot work as it is' },
+  discovery_failed: NO_LOGIN,
+  no_login_needed: NO_LOGIN,
+  issuer_mismatch: NO_LOGIN,
+  resource_mismatch: NO_LOGIN,
+  pkce_unsupported: NO_LOGIN,
+  registration_refused: NO_LOGIN,
+  login_refused: NO_LOGIN,
   rate_limited: { status: 429, title: 'too soon' },
   upstream_unavailable: { status: 503, title: 'the provider cannot be used at the moment' },
   save_failed: { status: 503, title: 'the vault cannot be written at the moment' },

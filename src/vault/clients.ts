@@ -17,6 +17,8 @@ export interface Client {
   generation: number;
   issuer: string;
   redirectUri: string;
+  /** Whether browsers come back to the daemon, not to a listener of one login. */
+  isWeb: boolean;
   source: ClientSource;
   clientId: string;
   /** `token_endpoint_auth_method` (RFC 7591 §2). */
@@ -38,6 +40,7 @@ interface ClientRow {
   id: string;
   issuer: string;
   redirect_uri: string;
+  is_web: 0 | 1;
   source: ClientSource;
   client_id: string;
   auth_method: string;
@@ -61,10 +64,11 @@ export async function insertClient(sealer: Sealer, client: Client): Promise<() =
   const secrets = await sealSecrets(sealer, client, client.generation);
   return function* () {
     yield* query(
-      `INSERT INTO clients (id, issuer, redirect_uri, source, client_id, auth_method, generation, secrets,
+      `INSERT INTO clients (id, issuer, redirect_uri, is_web, source, client_id, auth_method, generation, secrets,
          client_secret_expires_at, registration_client_uri, server_metadata, created_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      ...[client.rowId, client.issuer, client.redirectUri, client.source, client.clientId, client.authMethod],
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      ...[client.rowId, client.issuer, client.redirectUri, client.isWeb ? 1 : 0],
+      ...[client.source, client.clientId, client.authMethod],
       ...[client.generation, secrets, client.clientSecretExpiresAt, client.registrationClientUri ?? null],
       ...[JSON.stringify(client.serverMetadata), client.createdAt],
     );
@@ -139,6 +143,7 @@ export async function openClient(sealer: Sealer, row: ClientRow): Promise<Client
     generation: row.generation,
     issuer: row.issuer,
     redirectUri: row.redirect_uri,
+    isWeb: row.is_web === 1,
     source: row.source,
     clientId: row.client_id,
     authMethod: row.auth_method,

@@ -1,6 +1,9 @@
 /**
  * Logins in flight: what must be remembered between sending a person to the authorization server and getting
  * them back. A row is used once, and dies by itself.
+ *
+ * Either a terminal waits for the answer, or the daemon takes it; a login of one kind is never found by the other.
+ * What the daemon took leaves its outcome for an hour (`web-logins.ts`).
  */
 import { createHash } from 'node:crypto';
 import type { ServerSettings } from '../core/server-settings.ts';
@@ -37,7 +40,12 @@ export interface PendingLogin {
   codeVerifier: Secret;
   /** Epoch ms. */
   expiresAt: number;
+  /** Actor that began a login whose answer the daemon takes. Undefined: a terminal waits for it. */
+  begunBy?: string | undefined;
 }
+
+/** How long it can be asked how a login went that the daemon took. */
+export const OUTCOME_KEPT_MS = 60 * 60_000;
 
 const place = (id: string): Place => ({ table: 'logins', row: id, column: 'secrets', generation: 1 });
 
@@ -56,38 +64,51 @@ export async function insertLogin(
     place(login.id),
   );
   return function* () {
-    yield* query('DELETE FROM logins WHERE expires_at <= ?', now);
+    yield* query('DELETE FROM logins WHERE forget_at <= ?', now);
+    // Nobody came back: what is left is that they did not.
     yield* query(
-      `INSERT INTO logins (id, state_digest, connection, client_row_id, issuer, redirect_uri, secrets, expires_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-      ...[login.id, digest(login.state.reveal()), login.purpose.connection, login.clientRowId],
-      ...[login.issuer, login.redirectUri, secrets, login.expiresAt],
+      'UPDATE logins SET client_row_id = NULL, secrets = NULL WHERE used_at IS NULL AND expires_at <= ?',
+      now,
+    );
+    yield* query(
+      `INSERT INTO logins (id, state_digest, connection, client_row_id, issuer, redirect_uri, begun_by, secrets,
+         expires_at, forget_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      ...[login.id, digestOf(login.state.reveal()), login.purpose.connection, login.clientRowId],
+      ...[login.issuer, login.redirectUri, login.begunBy ?? null, secrets, login.expiresAt],
+      login.expiresAt + (login.begunBy === undefined ? 0 : OUTCOME_KEPT_MS),
     );
   };
 }
 
-interface LoginRow {
+/** One that waits for its answer, or did before it ended; still sealed. */
+export interface LoginRow {
   id: string;
   client_row_id: string;
   issuer: string;
   redirect_uri: string;
+  begun_by: string | null;
   secrets: string;
   expires_at: number;
 }
 
-/** The login of this connection that waits for this `state`, or did before it ended; still sealed. Undefined: none. */
+/**
+ * The login of this connection, begun in a terminal, that waits for this `state` or did before it ended. Undefined:
+ * none.
+ */
 export function findLogin(connection: string, state: string): Steps<LoginRow | undefined> {
   return first<LoginRow>(
-    'SELECT * FROM logins WHERE connection = ? AND state_digest = ? AND used_at IS NULL',
-    ...[connection, digest(state)],
+    `SELECT * FROM logins WHERE connection = ? AND state_digest = ? AND used_at IS NULL AND ended_at IS NULL
+       AND begun_by IS NULL`,
+    ...[connection, digestOf(state)],
   );
 }
 
-/** When the newest login of this connection that still waits ends, epoch ms. Undefined: none waits. */
+/** When the newest login of this connection for which a terminal waits ends, epoch ms. Undefined: none waits. */
 export function* latestWaiting(connection: string, now: number): Steps<number | undefined> {
   const row = yield* first<{ expires_at: number }>(
     `SELECT expires_at FROM logins WHERE connection = ? AND used_at IS NULL AND expires_at > ?
-     ORDER BY expires_at DESC`,
+       AND begun_by IS NULL ORDER BY expires_at DESC`,
     ...[connection, now],
   );
   return row?.expires_at;
@@ -109,11 +130,12 @@ export async function openLogin(sealer: Sealer, row: LoginRow): Promise<PendingL
     state: new Secret(secrets.state),
     codeVerifier: new Secret(secrets.code_verifier),
     expiresAt: row.expires_at,
+    begunBy: row.begun_by ?? undefined,
   };
 }
 
 /** How long a login that was used may take to save what it brought. Meanwhile its row keeps its client from going. */
-const SAVE_MS = 10 * 60_000;
+export const SAVE_MS = 10 * 60_000;
 
 /** Uses the login: `ok` for exactly one caller, and only before it ended. To be run as one transaction. */
 export function* consumeLogin(id: string, now: number): Steps<'ok' | 'ended' | 'unknown'> {
@@ -123,7 +145,10 @@ export function* consumeLogin(id: string, now: number): Steps<'ok' | 'ended' | '
   );
   if (row === undefined) return 'unknown';
   if (row.expires_at <= now) return 'ended';
-  yield* query('UPDATE logins SET used_at = ?, expires_at = ? WHERE id = ?', now, now + SAVE_MS, id);
+  yield* query(
+    'UPDATE logins SET used_at = ?, forget_at = CASE WHEN begun_by IS NULL THEN ? ELSE ? END WHERE id = ?',
+    ...[now, now + SAVE_MS, now + OUTCOME_KEPT_MS, id],
+  );
   return 'ok';
 }
 
@@ -132,6 +157,7 @@ export function* deleteLogin(id: string): Steps<void> {
   yield* query('DELETE FROM logins WHERE id = ?', id);
 }
 
-function digest(state: string): string {
+/** What a login is found by: the `state` itself is sealed. */
+export function digestOf(state: string): string {
   return createHash('sha256').update(state).digest('base64url');
 }

@@ -128,7 +128,7 @@ describe('a place that is not there', () => {
     ['GET', '/'],
     ['GET', '/v1'],
     ['GET', '/v2/connections'],
-    ['DELETE', '/v1/connections/demo'],
+    ['PUT', '/v1/connections/demo'],
     ['PUT', '/v1/connections/demo/token'],
     ['POST', '/healthz'],
     ['GET', '/.well-known/oauth-authorization-server'],

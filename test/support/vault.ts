@@ -87,6 +87,7 @@ export function fakeClient(changes: Partial<Client> = {}): Client {
     generation: 1,
     issuer: 'https://as.example.com',
     redirectUri: 'http://127.0.0.1:39999/callback',
+    isWeb: false,
     source: 'registered',
     clientId: 'fake-client',
     authMethod: 'none',

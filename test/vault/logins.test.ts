@@ -4,7 +4,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Secret } from '../../src/secret.ts';
 import { deleteUnusedClient, insertClient } from '../../src/vault/clients.ts';
 import { query } from '../../src/vault/database.ts';
-import { consumeLogin, deleteLogin, insertLogin, type PendingLogin } from '../../src/vault/logins.ts';
+import {
+  consumeLogin,
+  deleteLogin,
+  insertLogin,
+  OUTCOME_KEPT_MS,
+  type PendingLogin,
+} from '../../src/vault/logins.ts';
+import { endLogin, findWebLogin } from '../../src/vault/web-logins.ts';
 import { fakeClient, fakePurpose, openTestVault, type TestVault } from '../support/vault.ts';
 
 let test: TestVault;
@@ -84,6 +91,24 @@ describe('a login in flight', () => {
     expect(await count()).toBe(2);
     await insert(pending(login.clientRowId, 'state-3', 300), 100);
     expect(await count()).toBe(2);
+  });
+
+  it('whose answer the daemon takes is told of for an hour after it came', async () => {
+    const web = { ...pending(login.clientRowId, 'state-2', 100), begunBy: 'agent:host' };
+    await insert(web, 0);
+    expect(await consume(web.id, 50)).toBe('ok');
+    const find = (now: number) => test.vault.run(() => findWebLogin(web.id, now));
+    expect(await find(50 + OUTCOME_KEPT_MS - 1)).toMatchObject({ usedAt: 50, endedAt: null });
+    expect(await find(50 + OUTCOME_KEPT_MS)).toBeUndefined();
+  });
+
+  it('ends once: what came first stays', async () => {
+    const web = { ...pending(login.clientRowId, 'state-2', 100), begunBy: 'agent:host' };
+    await insert(web, 0);
+    await test.vault.transaction(() => endLogin(web.id, { accountIdentity: 'alice' }, 50));
+    await test.vault.transaction(() => endLogin(web.id, { code: 'internal', message: 'late' }, 60));
+    const ended = await test.vault.run(() => findWebLogin(web.id, 60));
+    expect(ended).toMatchObject({ endedAt: 50, accountIdentity: 'alice', error: null, waiting: undefined });
   });
 
   it('shows neither its state nor its verifier in the file', () => {

@@ -13,6 +13,7 @@ import {
   readOneSecretFromStdin,
   readSecretFile,
 } from '../arguments.ts';
+import { printLink } from '../login-link.ts';
 import { openBrowser, tellLogin } from '../login-talk.ts';
 import { asOperator, openSession } from '../session.ts';
 import { onStop } from '../signals.ts';
@@ -27,6 +28,8 @@ interface LoginOptions {
   browser: boolean;
   paste?: boolean;
   device?: boolean;
+  link?: boolean;
+  publicUrl?: string;
   qr?: boolean;
   callbackPort?: number;
   redirectUri?: string;
@@ -83,6 +86,8 @@ const OPTIONS = [
   option('--paste', 'do not listen at all: paste the address the browser ends at', HOW),
   option('--device', 'type a short code on another device, where the server offers it', HOW),
   option('--refresh-token-file <file>', 'take over a refresh token of another program; - for stdin', HOW),
+  option('--link', 'print a link for whoever is to sign in; the daemon takes the answer', HOW),
+  option('--public-url <url>', 'with --link: where the daemon is reached (default: where it listens)', HOW),
   option('--qr', 'show the link as a QR code too', HOW),
   option('--callback-port <port>', 'port the browser comes back to (default: drawn once)', HOW).argParser(
     port,
@@ -135,6 +140,7 @@ async function run(target: string, options: LoginOptions, command: Command): Pro
   const isRedirected = !options.device && options.refreshTokenFile === undefined;
   const opensBrowser = isRedirected && !options.paste && options.browser && session.settings.hasLocalScreen;
   const request = readRequest(target, options);
+  if (options.link) return printLink(session, request, options);
   const interrupt = new AbortController();
   const release = onStop((signal) => interrupt.abort(signal === 'SIGHUP' ? HANGUP : signal));
   const usesStdin = [options.clientSecretFile, options.clientKeyFile].includes('-');
@@ -171,11 +177,15 @@ const OTHER_HOLDER =
   'the broker now owns this login: stop the program that used the refresh token before, or the two will end each other’s login';
 
 /** Ways of signing in that exclude each other. */
-function refuseTwoWays({ device, paste, refreshTokenFile, clientId }: LoginOptions): void {
+function refuseTwoWays(options: LoginOptions): void {
+  const { device, paste, refreshTokenFile, clientId, link, redirectUri, callbackPort } = options;
   const ways = [
     device && '--device',
     paste && '--paste',
     refreshTokenFile !== undefined && '--refresh-token-file',
+    link && '--link',
+    link && redirectUri !== undefined && '--redirect-uri',
+    link && callbackPort !== undefined && '--callback-port',
   ].filter(Boolean);
   if (ways.length > 1) {
     throw new BrokerError('usage', `${ways.join(' and ')} are two ways of signing in`, {

@@ -1,0 +1,58 @@
+/**
+ * `/v1/logins`: an agent with the admin right connects the people it serves. It gets a link for each, and asks how it
+ * went; what they bring back goes to `/oauth/callback`, past the agent.
+ */
+import express, { Router } from 'express';
+import { z } from 'zod';
+import type { Broker } from '../broker/index.ts';
+import { BrokerError } from '../errors.ts';
+import { callerOf } from './authenticate.ts';
+import { BODY_LIMIT, parse, requireJson } from './connections.ts';
+
+/** Longer than any name, scope or URL that makes sense. */
+const Words = z.string().min(1).max(2048);
+
+const NewLogin = z.strictObject({
+  server: Words,
+  name: Words.optional(),
+  account: Words.optional(),
+  /** Space separated, as everywhere in OAuth. */
+  scope: Words.optional(),
+  expected_account: Words.optional(),
+  reregister: z.boolean().optional(),
+});
+
+/**
+ * The routes below `/v1/logins`.
+ *
+ * @param callbackUri where browsers come back; undefined: nowhere
+ */
+export function loginRoutes(broker: Broker, callbackUri: () => string | undefined): Router {
+  const router = Router();
+
+  router.post('/', requireJson, express.json({ limit: BODY_LIMIT }), async (request, response) => {
+    const { server, scope, expected_account, ...wanted } = parse(NewLogin, request.body ?? {});
+    const begun = await broker.webLogins
+      .begin(callerOf(response), {
+        ...{ ...wanted, target: server, expectedAccount: expected_account, redirectUri: callbackUri() },
+        scopes: scope?.split(/\s+/).filter(Boolean),
+      })
+      .catch((error: unknown) => {
+        throw asBadRequest(error);
+      });
+    response.status(201).location(`/v1/logins/${begun.id}`).json(begun);
+  });
+
+  router.get('/:id', async (request, response) => {
+    response.json(await broker.webLogins.show(callerOf(response), request.params.id));
+  });
+
+  return router;
+}
+
+/** What is wrong use on a command line is a bad request here. */
+function asBadRequest(error: unknown): unknown {
+  if (!(error instanceof BrokerError) || error.code !== 'usage') return error;
+  const { message, hint, connection } = error;
+  return new BrokerError('bad_request', message, { hint, connection, cause: error });
+}
