@@ -51,6 +51,7 @@ export async function startTestDaemon(
       modes: ['token', 'gateway'],
       admin: false,
       expiresAt: null,
+      allowUnknown: true,
       ...agent,
     };
     return (await broker.agents.add(wanted)).key.reveal();

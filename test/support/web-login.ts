@@ -16,7 +16,14 @@ export const CALLBACK = 'https://broker.example.com/oauth/callback';
 /** A caller with the admin right and these patterns. */
 export async function adminAgent(broker: Broker, allow = ['demo', 'demo@*'], admin = true): Promise<Caller> {
   const name = `host-${(await broker.agents.list()).length}`;
-  const { key } = await broker.agents.add({ name, allow, modes: ['token'], admin, expiresAt: null });
+  const { key } = await broker.agents.add({
+    name,
+    allow,
+    modes: ['token'],
+    admin,
+    expiresAt: null,
+    allowUnknown: true,
+  });
   const agent: Agent = await broker.agents.authenticate(key);
   return { kind: 'agent', agent };
 }
