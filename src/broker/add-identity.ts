@@ -4,7 +4,7 @@ import type { Grant } from '../core/grant.ts';
 import { DEFAULT_SETTINGS, type ServerSettings } from '../core/server-settings.ts';
 import { BrokerError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
-import { listConnections } from '../vault/connections.ts';
+import { deleteConnection, listConnections } from '../vault/connections.ts';
 import { findServer, saveServer } from '../vault/servers.ts';
 import { actorOf, type Context, OPERATOR } from './context.ts';
 import { discover } from './login-discovery.ts';
@@ -59,6 +59,8 @@ export async function addIdentityServer(
       : await exchangeWay(context, wanted, target.url, settings);
   const { resource, ...kept } = way;
   await vault.transaction(function* () {
+    // What was exchanged in another way, or for other scopes, is of no use any more.
+    for (const each of all) if (each.server === target.server) yield* deleteConnection(each.id);
     yield* saveServer({
       name: target.server,
       url: target.url,

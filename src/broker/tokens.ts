@@ -13,7 +13,7 @@ import { findServer } from '../vault/servers.ts';
 import { findFor } from './access.ts';
 import { timestamp } from './connections.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
-import { findDerived, materialise } from './identity.ts';
+import { findDerived, materialise, noLink } from './identity.ts';
 import { gone, stateError } from './state-errors.ts';
 
 export interface TokenQuery {
@@ -92,18 +92,24 @@ export async function getToken(
     });
   }
   if (isStatic(stored.kind)) return answer(context, caller, requireFresh(context, stored, query), name);
-  if (stored.derivedFrom === undefined) return grant(context, caller, stored, query, name);
-  return grant(context, caller, await ownOrSource(context, stored), query, name);
+  const holder = stored.kind === 'identity' ? await ownOrSource(context, stored) : stored;
+  return grant(context, caller, holder, query, name);
 }
 
-/** Of an identity: the login itself where its token is forwarded, else the row that holds the exchanged ones. */
-async function ownOrSource(context: Context, derived: StoredConnection): Promise<StoredConnection> {
-  const { vault } = context;
-  const server = await vault.run(() => findServer(derived.server));
-  if (server?.settings.grant?.kind !== 'forward') return materialise(context, derived);
-  const source = await vault.run(() => findConnectionById(derived.id));
-  if (!source) throw gone(derived);
-  return source;
+/**
+ * Of an identity: the login itself where its token is forwarded, else the row that holds the exchanged ones. Throws
+ * `login_required` without that login, whatever was exchanged before.
+ */
+async function ownOrSource(context: Context, stored: StoredConnection): Promise<StoredConnection> {
+  const { name } = stored;
+  const { derived, server } = await context.vault.run(function* () {
+    return { derived: yield* findDerived(name), server: yield* findServer(stored.server) };
+  });
+  if (server && derived === 'no_link') throw noLink(name, server);
+  const source = derived && derived !== 'no_link' ? derived : undefined;
+  const login = source && (await context.vault.run(() => findConnectionById(source.id)));
+  if (!source || !login) throw gone(stored);
+  return server?.settings.grant?.kind === 'forward' ? login : materialise(context, source);
 }
 
 /** @param name under which it was asked for */

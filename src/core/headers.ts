@@ -75,7 +75,8 @@ export function readHeaderTemplate(text: string): HeaderTemplate {
 /** The value of the header with its secret in place. Throws `usage` when it would not be one header. */
 export function fillTemplate({ name, template }: HeaderTemplate, secret: string): string {
   const value = template.replace(SECRET_PLACE, () => secret);
-  if (VALUE.test(value)) return value;
+  // Text around a secret that is not there would be sent as if it were one.
+  if (secret.trim() !== '' && VALUE.test(value)) return value;
   throw refused(
     `the value for the header ${name} cannot be sent`,
     'it holds a line break, a control character, or nothing',

@@ -97,7 +97,8 @@ export async function createProvider(
   });
   provider.use(async (ctx, next) => {
     await next();
-    if (ctx.path.startsWith('/.well-known/')) ctx.body = publishedMetadata(ctx.body, resources, options);
+    const isMetadata = ctx.path.startsWith('/.well-known/') && ctx.status === 200;
+    if (isMetadata) ctx.body = publishedMetadata(ctx.body, resources, options);
     const location = ctx.response.get('location');
     if (location && options.advertiseIss === false) ctx.set('location', withoutIss(location));
   });

@@ -19,8 +19,6 @@ export function readEntered({
   none,
 }: EnteredOptions): StaticCredential {
   readOneSecretFromStdin([bearerFile, ...valueFile]);
-  if (none) return { kind: 'none' };
-  if (bearerFile !== undefined) return { kind: 'bearer', token: readSecretFile(bearerFile, '--bearer-file') };
   if (header.length !== valueFile.length) {
     throw new BrokerError(
       'usage',
@@ -30,6 +28,8 @@ export function readEntered({
       },
     );
   }
+  if (none) return { kind: 'none' };
+  if (bearerFile !== undefined) return { kind: 'bearer', token: readSecretFile(bearerFile, '--bearer-file') };
   const headers = header.map((text, index) => ({
     header: readHeaderTemplate(text),
     value: readSecretFile(valueFile[index] as string, '--value-file'),

@@ -133,6 +133,11 @@ function chooseWay(options: AddOptions): 'machine' | 'entered' | 'identity' {
         '--identity <server> with --forward or --exchange\na person signs in with: broker login <url>',
     });
   }
+  if (entered === 0 && (options.expires !== undefined || options.probe)) {
+    throw new BrokerError('usage', '--expires and --probe go with what is entered by hand', {
+      hint: 'leave them out: what ends is known here, and the first token proves the rest',
+    });
+  }
   if (identity !== undefined) return 'identity';
   return machine === 1 ? 'machine' : 'entered';
 }
