@@ -116,7 +116,7 @@ async function withIdentity(vault: Context['vault'], own: StoredConnection): Pro
   const derived = await vault.run(() => findDerived(own.name));
   if (!derived || derived === 'no_link' || derived.state === 'ok') return own;
   const { state, code, cause, since, nextAttemptAt, derivedFrom = derived.name } = derived;
-  return { ...own, state, code, cause, since, nextAttemptAt, derivedFrom };
+  return { ...own, state, code, cause, since, nextAttemptAt, derivedFrom, isMinted: derived.isMinted };
 }
 
 /** How the server differs. Only `recovery` is told also when it is as usual. */

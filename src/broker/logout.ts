@@ -1,5 +1,6 @@
 /** Logout: end the grant at the server, take our registration back when nobody needs it, and forget it here. */
 import { DEFAULT_SETTINGS, type ServerSettings } from '../core/server-settings.ts';
+import { BrokerError } from '../errors.ts';
 import type { Fetch } from '../oauth/http.ts';
 import { deleteManaged } from '../oauth/registration-management.ts';
 import { type RevocationOutcome, revokeToken } from '../oauth/revocation.ts';
@@ -34,6 +35,16 @@ export interface LogoutView {
 export async function logout(context: Context, caller: Caller, name: string): Promise<LogoutView> {
   await requireAdmin(context, caller, 'logout', name);
   const seen = await findFor(context, caller, name);
+  if (seen.derivedFrom !== undefined) {
+    throw new BrokerError(
+      'usage',
+      `${name} is made from the login ${seen.derivedFrom}, which others may use too`,
+      {
+        hint: `broker logout ${seen.derivedFrom}`,
+        connection: name,
+      },
+    );
+  }
   return withLease(context, leaseOf(name), async () => {
     // Under the lease nobody refreshes: these are the last tokens.
     const stored = (await context.vault.run(() => findConnectionById(seen.id))) ?? seen;

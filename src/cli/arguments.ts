@@ -50,7 +50,8 @@ export function durationMs(value: string): number {
 export function instant(value: string): number {
   if (/^\d+[smhd]$/.test(value)) return Date.now() + durationMs(value);
   const at = /^\d{4}-\d{2}-\d{2}$/.test(value) ? Date.parse(`${value}T00:00:00Z`) : Number.NaN;
-  if (!Number.isNaN(at)) return at;
+  // The 31st of February is another day to a calendar that helps.
+  if (!Number.isNaN(at) && new Date(at).toISOString().startsWith(value)) return at;
   throw new InvalidArgumentError('a duration such as 90d, or a day such as 2027-01-31');
 }
 

@@ -1,5 +1,6 @@
 /** Servers: the protected upstreams we connect to. No secrets here. */
 import type { CredentialKind } from '../core/credential-kind.ts';
+import { sourceOf } from '../core/grant.ts';
 import { DEFAULT_SETTINGS, type ServerSettings, unusualSettings } from '../core/server-settings.ts';
 import { first, query, type Steps } from './database.ts';
 
@@ -76,8 +77,11 @@ export function* changeSettings(name: string, learned: Partial<ServerSettings>):
   if (server) yield* saveServer({ ...server, settings: learned });
 }
 
-/** Forgets the server unless a connection still uses it. */
+/** Forgets the server unless a connection still uses it, or may again: one of identities, and one they come from. */
 export function* deleteUnusedServer(name: string): Steps<void> {
+  const servers = yield* listServers();
+  const isIdentity = ({ name: each, kind }: Server) => each === name && kind === 'identity';
+  if (servers.some((each) => isIdentity(each) || sourceOf(each.settings.grant) === name)) return;
   yield* query(
     'DELETE FROM servers WHERE name = ? AND NOT EXISTS (SELECT 1 FROM connections WHERE server = servers.name)',
     name,

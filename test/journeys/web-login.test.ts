@@ -22,7 +22,7 @@ let key: string;
 beforeAll(async () => {
   journey = await startProcessWorld({ isSignedIn: false });
   const added = await journey.run(
-    ['agent', 'add', 'host', '--allow', 'demo', '--allow', 'demo@*', '--admin'],
+    ['agent', 'add', 'host', '--allow', 'demo', '--allow', 'demo@*', '--admin', '--allow-unknown'],
     {
       env: {},
     },
