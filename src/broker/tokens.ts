@@ -128,8 +128,9 @@ async function grant(
     return await answer(context, caller, await refreshOrExplain(context, caller, stored), name);
   } catch (error) {
     const current = await context.vault.run(() => findConnectionById(stored.id));
+    if (!current) throw gone(stored);
     // A token that still lives is better than none, unless the server just refused this very one.
-    const isServable = current !== undefined && !(isRejected && current.generation === stored.generation);
+    const isServable = !(isRejected && current.generation === stored.generation);
     if (!(error instanceof BrokerError) || !isServable || !isAlive(current, context.clock.now())) throw error;
     const granted = await answer(context, caller, current, name);
     const { warnings } = granted;

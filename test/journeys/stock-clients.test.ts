@@ -45,7 +45,7 @@ beforeAll(async () => {
   [agent, second, stranger] = await Promise.all([
     addAgent('stock-bot', '--allow', 'demo'),
     addAgent('second-bot', '--allow', 'demo'),
-    addAgent('stranger', '--allow', 'other'),
+    addAgent('stranger', '--allow', 'other', '--allow-unknown'),
   ]);
 });
 
