@@ -111,6 +111,16 @@ CREATE TABLE agents (
   last_used_at BIGINT
 );
 
+-- Sessions of MCP servers that agents opened through the gateway. Found by digest: an id could let somebody in.
+CREATE TABLE sessions (
+  connection TEXT NOT NULL,
+  id_digest TEXT NOT NULL,
+  agent TEXT NOT NULL REFERENCES agents (name),
+  created_at BIGINT NOT NULL,
+  last_used_at BIGINT NOT NULL,
+  PRIMARY KEY (connection, id_digest)
+);
+
 -- Append-only. Each writer chains its rows by MAC; the head says how many there must be.
 CREATE TABLE audit (
   writer TEXT NOT NULL,

@@ -8,6 +8,9 @@ import { BrokerError } from './errors.ts';
 import { createApp } from './http/app.ts';
 import { type ListenAddress, type Listener, type ListenOptions, listen } from './http/listen.ts';
 import type { Log } from './log.ts';
+import { createCatalogue } from './mcp/catalogue.ts';
+import { createGateway, type Gateway } from './mcp/gateway.ts';
+import { createHttpUpstream } from './mcp/upstream.ts';
 
 export interface DaemonOptions extends ListenOptions {
   addresses: ListenAddress[];
@@ -16,6 +19,8 @@ export interface DaemonOptions extends ListenOptions {
   /** Further values of `Host` that are us. */
   allowedHosts: string[];
   allowedOrigins: string[];
+  /** Whether the audit trail tells the arguments of calls through the gateway. Default: only their hash. */
+  auditArguments?: boolean | undefined;
 }
 
 export interface Daemon {
@@ -37,6 +42,7 @@ export async function startDaemon(
   const origins = new Set(options.allowedOrigins);
   const listeners: Listener[] = [];
   const { publicUrl } = options;
+  const gateway = openGateway(broker, options, { clock, log });
   const callbackUri = () =>
     publicUrl === undefined ? callbackUriAmong(listeners.map(({ url }) => url)) : callbackUriAt(publicUrl);
   try {
@@ -44,7 +50,16 @@ export async function startDaemon(
       const listener = await listen(address, options, (port) => {
         const hosts = port === undefined ? undefined : hostsFor(port, options);
         const baseUrl = baseUrlFor(address, port, options);
-        return createApp({ broker, clock, log, hosts, origins, baseUrl, callbackUri });
+        return createApp({
+          broker,
+          clock,
+          log,
+          hosts,
+          origins,
+          baseUrl,
+          callbackUri,
+          gateway: gateway.handle,
+        });
       });
       listeners.push(listener);
     }
@@ -56,10 +71,21 @@ export async function startDaemon(
     urls: listeners.map(({ url }) => url),
     async close() {
       broker.beginStop();
+      gateway.beginStop();
       await Promise.all(listeners.map((listener) => stop(listener, clock)));
       await broker.close();
     },
   };
+}
+
+function openGateway(
+  broker: Broker,
+  { auditArguments }: DaemonOptions,
+  { clock, log }: { clock: Clock; log: Log },
+): Gateway {
+  const upstream = createHttpUpstream(broker.gateway.dispatcher);
+  const catalogue = createCatalogue({ broker, upstream, clock });
+  return createGateway({ broker, clock, log, upstream, catalogue, auditArguments: auditArguments ?? false });
 }
 
 /** Values of `Host` a TCP listener answers to. */

@@ -13,6 +13,7 @@ import type { Secret } from '../secret.ts';
 import { insertAgent, listAgents, revokeAgent, updateRights } from '../vault/agents.ts';
 import { findConnection, listConnections } from '../vault/connections.ts';
 import type { Steps } from '../vault/database.ts';
+import { deleteSessions } from '../vault/sessions.ts';
 import { newKey } from './agent-keys.ts';
 import { type AgentDetail, type AgentView, viewAgent, viewAgentInFull } from './agent-view.ts';
 import { actorOf, type Context, OPERATOR } from './context.ts';
@@ -129,6 +130,7 @@ export async function setAgent(
 export async function revoke({ vault, clock }: Context, name: string): Promise<void> {
   await vault.transaction(function* () {
     if (!(yield* revokeAgent(name, clock.now()))) throw unknownAgent(name);
+    yield* deleteSessions({ agent: name });
     yield* vault.audit.append({
       actor: actorOf(OPERATOR),
       action: 'agent.revoke',

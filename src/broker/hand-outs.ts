@@ -19,7 +19,8 @@ const MOST_WAITING = 10_000;
 
 export interface HandOut {
   record: AuditRecord;
-  connectionId: string;
+  /** Undefined: none was needed. */
+  connectionId: string | undefined;
   /** Undefined: handed to the operator. */
   agentName: string | undefined;
 }
@@ -83,7 +84,7 @@ export function createHandOuts(vault: Vault, clock: Clock, log: Log): HandOuts {
 
 function* write(vault: Vault, batch: HandOut[], now: number): Steps<void> {
   for (const { record } of batch) yield* vault.audit.append(record);
-  for (const id of new Set(batch.map(({ connectionId }) => connectionId))) yield* markUsed(id, now);
+  for (const id of new Set(batch.flatMap(({ connectionId }) => connectionId ?? []))) yield* markUsed(id, now);
   for (const name of new Set(batch.flatMap(({ agentName }) => agentName ?? [])))
     yield* markAgentUsed(name, now);
 }

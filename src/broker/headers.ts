@@ -7,10 +7,10 @@ import { hasBearer } from '../core/credential-kind.ts';
 import { headersOf } from '../core/token-set.ts';
 import { BrokerError } from '../errors.ts';
 import { Secret } from '../secret.ts';
-import { openTokenSet } from '../vault/connections.ts';
+import { openTokenSet, type StoredConnection } from '../vault/connections.ts';
 import { findFor } from './access.ts';
 import type { Caller, Context } from './context.ts';
-import { getToken, handedOut, requireFresh, type TokenQuery } from './tokens.ts';
+import { handedOut, type ObtainedToken, obtainToken, requireFresh, type TokenQuery } from './tokens.ts';
 
 export interface GrantedHeaders {
   connection: string;
@@ -34,39 +34,55 @@ export async function getHeaders(
   name: string,
   query: Pick<TokenQuery, 'minTtlSeconds'> = {},
 ): Promise<GrantedHeaders> {
-  const granted =
-    (await enteredHeaders(context, caller, name)) ?? (await bearerHeader(context, caller, name, query));
-  return { ...granted, headers: requireSendable(granted.connection, granted.headers) };
+  const stored = await findFor(context, caller, name, 'token');
+  const { granted, holder, token } = await obtainHeaders(context, caller, stored, query);
+  const detail = { generation: granted.generation, ...(token === null ? {} : { token }) };
+  handedOut(context, caller, holder, name, detail);
+  return granted;
 }
 
-async function bearerHeader(
+/** Headers, the row they come from, and the fingerprint of the token in them; null: there is none. */
+export interface ObtainedHeaders {
+  granted: GrantedHeaders;
+  holder: StoredConnection;
+  token: string | null;
+}
+
+/** The same for a connection the caller was found to have, without writing down that anybody got them. */
+export async function obtainHeaders(
   context: Context,
   caller: Caller,
-  name: string,
-  query: Pick<TokenQuery, 'minTtlSeconds'>,
-): Promise<GrantedHeaders> {
-  const { accessToken, ...granted } = await getToken(context, caller, name, query);
-  return { ...granted, headers: { Authorization: new Secret(`Bearer ${accessToken.reveal()}`) } };
+  stored: StoredConnection,
+  query: TokenQuery = {},
+): Promise<ObtainedHeaders> {
+  const obtained = hasBearer(stored.kind)
+    ? bearerHeader(await obtainToken(context, caller, stored, query))
+    : await enteredHeaders(context, stored, query);
+  requireSendable(stored.name, obtained.granted.headers);
+  return obtained;
 }
 
-/** Headers that were entered by hand. Undefined: the connection has a token. Throws `login_required` at their end. */
+function bearerHeader({ granted: { accessToken, ...granted }, holder }: ObtainedToken): ObtainedHeaders {
+  const headers = { Authorization: new Secret(`Bearer ${accessToken.reveal()}`) };
+  return { granted: { ...granted, headers }, holder, token: accessToken.fingerprint() };
+}
+
+/** Headers that were entered by hand. Throws `login_required` at their end, or when the server refused them. */
 async function enteredHeaders(
   context: Context,
-  caller: Caller,
-  name: string,
-): Promise<GrantedHeaders | undefined> {
-  const stored = await findFor(context, caller, name, 'token');
-  if (hasBearer(stored.kind)) return undefined;
-  requireFresh(context, stored);
+  stored: StoredConnection,
+  query: TokenQuery,
+): Promise<ObtainedHeaders> {
+  requireFresh(context, stored, query);
   const tokens = await openTokenSet(context.vault.sealer, stored);
-  handedOut(context, caller, stored, name, { generation: stored.generation });
-  return {
-    connection: name,
+  const granted = {
+    connection: stored.name,
     headers: Object.fromEntries(headersOf(tokens)),
     generation: stored.generation,
     expiresAt: stored.accessExpiresAt,
     warnings: [],
   };
+  return { granted, holder: stored, token: null };
 }
 
 /** Reveals the values, to be sent to the one who may have them: a flat object of strings. */
@@ -75,7 +91,7 @@ export function toHeadersView(headers: Record<string, Secret>): Record<string, s
 }
 
 /** A line break in a value would be a header of the server's choice in requests of an agent. */
-function requireSendable(connection: string, headers: Record<string, Secret>): Record<string, Secret> {
+function requireSendable(connection: string, headers: Record<string, Secret>): void {
   for (const [name, value] of Object.entries(headers)) {
     try {
       validateHeaderValue(name, value.reveal());
@@ -87,5 +103,4 @@ function requireSendable(connection: string, headers: Record<string, Secret>): R
       });
     }
   }
-  return headers;
 }

@@ -1,9 +1,12 @@
 /** The broker: vault, providers and services wired together, the only way in for every door above. */
+import type { Dispatcher } from 'undici';
 import { type Clock, systemClock } from '../clock.ts';
 import type { Settings } from '../config.ts';
 import { parseConnectionName } from '../core/names.ts';
+import type { Network } from '../core/server-settings.ts';
 import type { StepUp } from '../core/step-up.ts';
 import type { Log } from '../log.ts';
+import { createKeptDispatcher } from '../oauth/connect.ts';
 import { createFetch, type Fetch, type FetchFor } from '../oauth/http.ts';
 import type { Secret } from '../secret.ts';
 import { listConnections } from '../vault/connections.ts';
@@ -28,6 +31,9 @@ import { type Authenticate, createAuthenticate } from './authenticate.ts';
 import { type CheckOptions, type CheckView, check } from './check.ts';
 import { type ConnectionView, listFor, showFor } from './connections.ts';
 import type { Caller, Context, RefreshParts } from './context.ts';
+import { openUpstream, type UpstreamAccess } from './gateway.ts';
+import { type GatewayCall, noteCall, noteRefusedCall } from './gateway-calls.ts';
+import { createGatewaySessions, type GatewaySessions } from './gateway-sessions.ts';
 import { createHandOuts } from './hand-outs.ts';
 import { type GrantedHeaders, getHeaders } from './headers.ts';
 import { type Readiness, readiness } from './health.ts';
@@ -96,6 +102,21 @@ export interface Broker {
   check(caller: Caller, name: string, options?: CheckOptions): Promise<CheckView>;
   /** What to do when the server says that the login's rights do not suffice. Undefined: it said something else. */
   stepUp(caller: Caller, name: string, refusal: UpstreamRefusal): Promise<StepUp | undefined>;
+  gateway: {
+    /** The way to a server for one call. */
+    open(
+      caller: Caller,
+      name: string,
+      query?: Pick<TokenQuery, 'rejectedGeneration'>,
+    ): Promise<UpstreamAccess>;
+    /** Connections to servers of this network, kept for the next call. */
+    dispatcher(network: Network): Dispatcher;
+    sessions: GatewaySessions;
+    /** Writes down what became of a call. */
+    note(caller: Caller, call: GatewayCall): void;
+    /** The same for one that is refused: on disk when it resolves. */
+    noteRefused(caller: Caller, call: GatewayCall): Promise<void>;
+  };
   agents: {
     add(agent: NewAgent): Promise<{ agent: AgentView; key: Secret }>;
     list(): Promise<AgentView[]>;
@@ -155,6 +176,13 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     show: (caller, name) => showFor(context, caller, name),
     check: (caller, name, checkOptions) => check(context, caller, name, checkOptions),
     stepUp: (caller, name, refusal) => stepUp(context, caller, name, refusal),
+    gateway: {
+      open: (caller, name, query) => openUpstream(context, caller, name, query),
+      dispatcher: keptDispatchers(settings),
+      sessions: createGatewaySessions(context),
+      note: (caller, call) => noteCall(context, caller, call),
+      noteRefused: (caller, call) => noteRefusedCall(context, caller, call),
+    },
     agents: {
       add: (agent) => addAgent(context, agent),
       list: () => listAgentViews(context),
@@ -194,6 +222,16 @@ export function networks({ proxy, caFile }: Settings): FetchFor {
     private: createFetch({ proxy, caFile, network: 'private' }),
   };
   return (network) => ways[network];
+}
+
+/** One for each network, made when it is first needed. */
+function keptDispatchers({ proxy, caFile }: Settings): (network: Network) => Dispatcher {
+  const made = new Map<Network, Dispatcher>();
+  return (network) => {
+    const dispatcher = made.get(network) ?? createKeptDispatcher({ proxy, caFile, network });
+    made.set(network, dispatcher);
+    return dispatcher;
+  };
 }
 
 async function announceOrClose(parts: RefreshParts): ReturnType<typeof announce> {

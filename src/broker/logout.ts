@@ -13,6 +13,7 @@ import {
   type StoredConnection,
 } from '../vault/connections.ts';
 import { deleteUnusedServer, findServer } from '../vault/servers.ts';
+import { deleteSessions } from '../vault/sessions.ts';
 import { findFor } from './access.ts';
 import { requireAdmin } from './admin.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
@@ -102,6 +103,7 @@ async function erase(
 ): Promise<boolean> {
   return vault.transaction(function* () {
     yield* deleteConnection(stored.id);
+    yield* deleteSessions({ connection: stored.name });
     const row = stored.clientRowId === null ? undefined : yield* findClient(stored.clientRowId);
     // A machine's client, which has no redirect URI, serves no login: its secret need not stay.
     const isOurs = row?.source === 'registered' || row?.redirect_uri === '';

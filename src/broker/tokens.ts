@@ -11,7 +11,6 @@ import type { AuditRecord } from '../vault/audit.ts';
 import { findConnectionById, openTokenSet, type StoredConnection } from '../vault/connections.ts';
 import { findServer } from '../vault/servers.ts';
 import { findFor } from './access.ts';
-import { timestamp } from './connections.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
 import { findDerived, materialise, noLink } from './identity.ts';
 import { gone, stateError } from './state-errors.ts';
@@ -38,40 +37,6 @@ export interface GrantedToken {
   warnings: string[];
 }
 
-/** A granted token as JSON, on the command line and over HTTP. Seconds and RFC 3339; what is unknown is left out. */
-export interface TokenView {
-  access_token: string;
-  token_type: 'Bearer';
-  expires_in?: number;
-  expires_at?: string;
-  refresh_after?: string;
-  scope?: string;
-  resource: string;
-  connection: string;
-  account?: string;
-  generation: number;
-  warnings?: string[];
-}
-
-/** Reveals the token, to be sent to the one who may have it. */
-export function toTokenView(token: GrantedToken, now: number): TokenView {
-  const { expiresAt, refreshAfter: after, scope, account, warnings } = token;
-  return {
-    access_token: token.accessToken.reveal(),
-    token_type: 'Bearer',
-    ...(expiresAt === null
-      ? {}
-      : { expires_in: Math.max(0, Math.floor((expiresAt - now) / 1000)), expires_at: timestamp(expiresAt) }),
-    ...(after === null ? {} : { refresh_after: timestamp(after) }),
-    ...(scope === null ? {} : { scope }),
-    resource: token.resource,
-    connection: token.connection,
-    ...(account === null ? {} : { account }),
-    generation: token.generation,
-    ...(warnings.length === 0 ? {} : { warnings }),
-  };
-}
-
 /**
  * Hands out the access token of a connection, refreshed if need be.
  *
@@ -85,13 +50,35 @@ export async function getToken(
   query: TokenQuery = {},
 ): Promise<GrantedToken> {
   const stored = await findFor(context, caller, name, 'token');
+  const { granted, holder } = await obtainToken(context, caller, stored, query);
+  handedOut(context, caller, holder, name, {
+    generation: granted.generation,
+    token: granted.accessToken.fingerprint(),
+  });
+  return granted;
+}
+
+/** A token and the row it lies in: of an identity that is forwarded, not its own. */
+export interface ObtainedToken {
+  granted: GrantedToken;
+  holder: StoredConnection;
+}
+
+/** The same for a connection the caller was found to have, without writing down that anybody got it. */
+export async function obtainToken(
+  context: Context,
+  caller: Caller,
+  stored: StoredConnection,
+  query: TokenQuery = {},
+): Promise<ObtainedToken> {
+  const { name } = stored;
   if (!hasBearer(stored.kind)) {
     throw new BrokerError('bad_request', `${name} has no bearer token (its kind is ${stored.kind})`, {
       hint: `ask for its headers: GET /v1/connections/${name}/headers, or broker token ${name} --headers-json`,
       connection: name,
     });
   }
-  if (isStatic(stored.kind)) return answer(context, caller, requireFresh(context, stored, query), name);
+  if (isStatic(stored.kind)) return answer(context, requireFresh(context, stored, query), name);
   const holder = stored.kind === 'identity' ? await ownOrSource(context, stored) : stored;
   return grant(context, caller, holder, query, name);
 }
@@ -119,22 +106,22 @@ async function grant(
   stored: StoredConnection,
   query: TokenQuery,
   name: string,
-): Promise<GrantedToken> {
+): Promise<ObtainedToken> {
   const isRejected = query.rejectedGeneration === stored.generation;
   const isGoodEnough = !isRejected && isUsable(stored, context.clock.now(), query.minTtlSeconds);
-  if (isGoodEnough) return answer(context, caller, stored, name);
+  if (isGoodEnough) return answer(context, stored, name);
   if (isRejected) refuseHasty(context, stored);
   try {
-    return await answer(context, caller, await refreshOrExplain(context, caller, stored), name);
+    return await answer(context, await refreshOrExplain(context, caller, stored), name);
   } catch (error) {
     const current = await context.vault.run(() => findConnectionById(stored.id));
     if (!current) throw gone(stored);
     // A token that still lives is better than none, unless the server just refused this very one.
     const isServable = !(isRejected && current.generation === stored.generation);
     if (!(error instanceof BrokerError) || !isServable || !isAlive(current, context.clock.now())) throw error;
-    const granted = await answer(context, caller, current, name);
-    const { warnings } = granted;
-    return warnings.length > 0 ? granted : { ...granted, warnings: [`not refreshed: ${error.message}`] };
+    const { granted, holder } = await answer(context, current, name);
+    if (granted.warnings.length > 0) return { granted, holder };
+    return { granted: { ...granted, warnings: [`not refreshed: ${error.message}`] }, holder };
   }
 }
 
@@ -198,23 +185,14 @@ function refuseHasty({ clock }: Context, stored: StoredConnection): void {
 }
 
 /** @param name under which it was asked for: of an identity that is forwarded, not its own */
-async function answer(
-  context: Context,
-  caller: Caller,
-  stored: StoredConnection,
-  name: string,
-): Promise<GrantedToken> {
+async function answer(context: Context, stored: StoredConnection, name: string): Promise<ObtainedToken> {
   const { vault } = context;
   const tokens = await openTokenSet(vault.sealer, stored);
   // None came yet, or it is somebody else's: whatever the clock says of its life, nobody gets it.
   const isNone = tokens.accessToken.reveal() === '' || stored.code === 'account_mismatch';
   if (isNone || !isBearer(tokens.tokenType)) throw stateError(stored, context.clock.now());
   const server = await vault.run(() => findServer(parseConnectionName(name)?.server ?? stored.server));
-  handedOut(context, caller, stored, name, {
-    generation: stored.generation,
-    token: tokens.accessToken.fingerprint(),
-  });
-  return {
+  const granted = {
     connection: name,
     account: stored.accountIdentity,
     accessToken: tokens.accessToken,
@@ -225,6 +203,7 @@ async function answer(
     resource: server?.resource ?? '',
     warnings: warningsFor(stored),
   };
+  return { granted, holder: stored };
 }
 
 /** Writes down who got what. */

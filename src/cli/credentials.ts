@@ -4,7 +4,8 @@
  */
 import { OPERATOR } from '../broker/context.ts';
 import type { Broker } from '../broker/index.ts';
-import type { TokenQuery, TokenView } from '../broker/tokens.ts';
+import type { TokenView } from '../broker/token-view.ts';
+import type { TokenQuery } from '../broker/tokens.ts';
 import { callDaemon } from './daemon-client.ts';
 import { asOperator, type Session } from './session.ts';
 
@@ -26,7 +27,7 @@ export async function fetchToken(session: Session, name: string, query: TokenQue
         ...(rejectedGeneration === undefined ? {} : { rejected_generation: rejectedGeneration }),
       }),
     async (broker) => {
-      const { toTokenView } = await import('../broker/tokens.ts');
+      const { toTokenView } = await import('../broker/token-view.ts');
       return toTokenView(await broker.token(OPERATOR, name, query), Date.now());
     },
   );
@@ -42,7 +43,7 @@ export async function fetchTokenAndTarget(
     const token = await fetchToken(session, name, query);
     return { token, target: await fetchTarget(session, name) };
   }
-  const { toTokenView } = await import('../broker/tokens.ts');
+  const { toTokenView } = await import('../broker/token-view.ts');
   return asOperator(session, { create: false }, async (broker) => ({
     token: toTokenView(await broker.token(OPERATOR, name, query), Date.now()),
     target: await broker.show(OPERATOR, name),

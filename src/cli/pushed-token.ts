@@ -1,5 +1,5 @@
 /** What an outside store gets: an access token and its end, never what could renew it. */
-import type { TokenView } from '../broker/tokens.ts';
+import type { TokenView } from '../broker/token-view.ts';
 import { TOKEN_VARIABLE } from '../core/runtimes.ts';
 import { BrokerError } from '../errors.ts';
 import type { Target } from './credentials.ts';

@@ -1,4 +1,5 @@
 /** Which agent may do what. Pure: the one place where access is decided, for every door. */
+import type { CallLimits } from './call-limits.ts';
 import { matchesPattern } from './names.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { ToolPolicy } from './tool-policy.ts';
@@ -12,6 +13,12 @@ export interface AgentPolicy {
   modes: AccessMode[];
   /** Tools it may call through the gateway. */
   tools: ToolPolicy;
+  /** Prompts it may get there. Undefined: as the tools let it, see `core/gateway-policy.ts`. */
+  prompts?: ToolPolicy;
+  /** Resources it may read there, by URI. */
+  resources?: ToolPolicy;
+  /** What it may take up of the gateway. What is undefined is the default, see `core/call-limits.ts`. */
+  limits?: Partial<CallLimits>;
   /** Null: as often as it likes. */
   rate: RateLimit | null;
   /** May use admin routes. */

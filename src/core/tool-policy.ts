@@ -48,20 +48,23 @@ function parse(text: string): ToolPattern {
 function isAllowedBy(text: string, connection: string, name: string): boolean {
   const pattern = parse(text);
   if (pattern.connection !== undefined && !matchesPattern(pattern.connection, connection)) return false;
-  return matchesTool(pattern.tool, name);
+  return matchesText(pattern.tool, name);
 }
 
 /** A tool that is denied on a server is denied for its accounts too: who forgot them should not find it open. */
 function isDeniedBy(text: string, connection: string, name: string): boolean {
   const pattern = parse(text);
-  if (!matchesTool(pattern.tool, name)) return false;
+  if (!matchesText(pattern.tool, name)) return false;
   if (pattern.connection === undefined || matchesPattern(pattern.connection, connection)) return true;
   const server = parseConnectionName(connection)?.server;
   return server !== undefined && matchesPattern(pattern.connection, server);
 }
 
-/** Without a regular expression: names come from agents, and a long one must not cost more than a look. */
-function matchesTool(pattern: string, name: string): boolean {
+/**
+ * Whether the text matches a pattern in which only `*` has a meaning. Without a regular expression: names come from
+ * agents, and a long one must not cost more than a look.
+ */
+export function matchesText(pattern: string, name: string): boolean {
   const [start = '', ...rest] = pattern.split('*');
   const end = rest.pop();
   if (end === undefined) return name === pattern;

@@ -1,10 +1,12 @@
 /** The HTTP API. The order of `app.use` is its table of contents. */
-import express, { type Express } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import express, { type Express, type Request } from 'express';
+import type { Caller } from '../broker/context.ts';
 import type { Broker } from '../broker/index.ts';
 import type { Clock } from '../clock.ts';
 import { CALLBACK_ROUTE } from '../core/callback-uri.ts';
 import type { Log } from '../log.ts';
-import { authenticate } from './authenticate.ts';
+import { authenticate, callerOf } from './authenticate.ts';
 import { callbackRoute } from './callback.ts';
 import { connectionRoutes } from './connections.ts';
 import { type GuardOptions, guard } from './guard.ts';
@@ -18,12 +20,23 @@ export interface AppOptions extends GuardOptions {
   log: Log;
   /** URL under which clients reach this listener, without a slash at its end. */
   baseUrl: string;
+  /** Answers requests of agents to MCP servers; never rejects. */
+  gateway: GatewayHandler;
   /** Where browsers come back after a login. Undefined: nowhere. */
   callbackUri: () => string | undefined;
 }
 
+/** One request of an agent to the MCP server of a connection. */
+export type GatewayHandler = (
+  caller: Caller,
+  connection: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+) => Promise<void>;
+
 /** The app for one listener. */
-export function createApp({ broker, clock, log, hosts, origins, baseUrl, callbackUri }: AppOptions): Express {
+export function createApp(options: AppOptions): Express {
+  const { broker, clock, log, hosts, origins, baseUrl, callbackUri, gateway } = options;
   const app = express();
   app.disable('x-powered-by');
   // Answers are not to be stored, so a tag for comparing stored copies is wasted work.
@@ -43,6 +56,9 @@ export function createApp({ broker, clock, log, hosts, origins, baseUrl, callbac
   app.get(CALLBACK_ROUTE, callbackRoute(broker, callbackUri));
   app.use('/v1/connections', authenticate(broker), connectionRoutes(broker, clock));
   app.use('/v1/logins', authenticate(broker), loginRoutes(broker, callbackUri));
+  app.all('/mcp/:name', authenticate(broker), (request: Request<{ name: string }>, response) =>
+    gateway(callerOf(response), request.params.name, request, response),
+  );
   app.use(noSuchRoute);
   app.use(answerWithProblem(log));
   return app;

@@ -3,7 +3,7 @@ import express, { type NextFunction, type Request, type Response, Router } from 
 import { z } from 'zod';
 import { toHeadersView } from '../broker/headers.ts';
 import type { Broker } from '../broker/index.ts';
-import { toTokenView } from '../broker/tokens.ts';
+import { toTokenView } from '../broker/token-view.ts';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import { callerOf } from './authenticate.ts';

@@ -11,7 +11,7 @@ import express, {
   Router,
 } from 'express';
 import type { Broker } from '../broker/index.ts';
-import { toTokenView } from '../broker/tokens.ts';
+import { toTokenView } from '../broker/token-view.ts';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import type { Log } from '../log.ts';

@@ -28,6 +28,9 @@ export type OnConnected = (address: string) => void;
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
+/** An idle connection is kept so long, unless the server says less: most servers close theirs after 5 s or more. */
+const KEPT_MS = 4_000;
+
 /**
  * Makes dispatchers, each for one request, so that no two requests can share a connection. Aborting `signal` closes the
  * connection in whatever state it is: undici by itself goes on making one that nobody waits for any more, and would
@@ -36,14 +39,35 @@ const CONNECT_TIMEOUT_MS = 10_000;
 export function createDispatchers(
   options: ConnectOptions,
 ): (signal: AbortSignal, onConnected: OnConnected | undefined) => Dispatcher {
-  const { proxy, caFile, network, lookup = systemLookup as LookupFunction } = options;
+  const connecting = prepare(options);
+  // pipelining 0: no keep-alive.
+  return (signal, onConnected) =>
+    dispatcher(options.proxy, connecting(signal, onConnected), { pipelining: 0 });
+}
+
+/**
+ * A dispatcher whose connections are kept for the next call, for traffic that may be many calls a second. It sets no
+ * time limits on answers: streams may be silent for hours.
+ */
+export function createKeptDispatcher(options: ConnectOptions): Dispatcher {
+  const kept = { pipelining: 1, keepAliveTimeout: KEPT_MS, headersTimeout: 0, bodyTimeout: 0 };
+  return dispatcher(options.proxy, prepare(options)(undefined, undefined), kept);
+}
+
+interface Connecting {
+  connect: buildConnector.connector;
+  /** How to reach hosts through a proxy. */
+  tls: buildConnector.BuildOptions;
+}
+
+/** What all connections have in common: certificates and the judgement of addresses. */
+function prepare({ caFile, network, lookup = systemLookup as LookupFunction }: ConnectOptions) {
   const guarded = guardLookup(network, lookup);
   const ca = caFile === undefined ? undefined : [...getCACertificates('default'), readCertificates(caFile)];
-  const usesProxy = proxy.httpProxy !== undefined || proxy.httpsProxy !== undefined;
-
-  return (signal, onConnected) => {
+  return (signal: AbortSignal | undefined, onConnected: OnConnected | undefined): Connecting => {
+    const ending = signal === undefined ? {} : { signal };
     // HTTP/2 would put several requests on one connection.
-    const tls = { timeout: CONNECT_TIMEOUT_MS, allowH2: false, signal, ...(ca ? { ca } : {}) };
+    const tls = { timeout: CONNECT_TIMEOUT_MS, allowH2: false, ...ending, ...(ca ? { ca } : {}) };
     const connectDirectly = buildConnector({ ...tls, lookup: guarded });
     const connect: buildConnector.connector = (target, callback) =>
       connectDirectly(target, (...result) => {
@@ -51,19 +75,23 @@ export function createDispatchers(
         if (socket?.remoteAddress !== undefined) onConnected?.(socket.remoteAddress);
         callback(...result);
       });
-    // pipelining 0: no keep-alive.
-    if (!usesProxy) return new Agent({ pipelining: 0, connect });
-    return new EnvHttpProxyAgent({
-      pipelining: 0,
-      // For hosts that need no proxy; to the proxy itself the agent connects in its own way.
-      connect,
-      proxyTls: tls,
-      requestTls: tls,
-      ...(proxy.httpProxy === undefined ? {} : { httpProxy: proxy.httpProxy }),
-      ...(proxy.httpsProxy === undefined ? {} : { httpsProxy: proxy.httpsProxy }),
-      noProxy: [proxy.noProxy, '127.0.0.1,localhost,::1'].filter(Boolean).join(','),
-    });
+    return { connect, tls };
   };
+}
+
+function dispatcher(proxy: ProxySettings, { connect, tls }: Connecting, options: Agent.Options): Dispatcher {
+  if (proxy.httpProxy === undefined && proxy.httpsProxy === undefined)
+    return new Agent({ ...options, connect });
+  return new EnvHttpProxyAgent({
+    ...options,
+    // For hosts that need no proxy; to the proxy itself the agent connects in its own way.
+    connect,
+    proxyTls: tls,
+    requestTls: tls,
+    ...(proxy.httpProxy === undefined ? {} : { httpProxy: proxy.httpProxy }),
+    ...(proxy.httpsProxy === undefined ? {} : { httpsProxy: proxy.httpsProxy }),
+    noProxy: [proxy.noProxy, '127.0.0.1,localhost,::1'].filter(Boolean).join(','),
+  });
 }
 
 function readCertificates(path: string): string {

@@ -1,5 +1,6 @@
 /** Servers: the protected upstreams we connect to. No secrets here. */
 import type { CredentialKind } from '../core/credential-kind.ts';
+import { OPEN_SERVER, type ServerPolicy } from '../core/gateway-policy.ts';
 import { sourceOf } from '../core/grant.ts';
 import { DEFAULT_SETTINGS, type ServerSettings, unusualSettings } from '../core/server-settings.ts';
 import { first, query, type Steps } from './database.ts';
@@ -11,6 +12,8 @@ export interface Server {
   /** RFC 8707 resource exactly as the server's metadata spells it. */
   resource: string;
   settings: ServerSettings;
+  /** What the gateway lets agents use of it. */
+  policy: ServerPolicy;
   createdAt: number;
 }
 
@@ -22,10 +25,12 @@ interface ServerRow {
   pinned_issuer: string | null;
   /** JSON of what differs from the default. */
   settings: string;
+  /** The same. */
+  tool_policy: string;
   created_at: number;
 }
 
-const COLUMNS = 'name, url, kind, resource, pinned_issuer, settings, created_at';
+const COLUMNS = 'name, url, kind, resource, pinned_issuer, settings, tool_policy, created_at';
 
 /** The server of this name. */
 export function* findServer(name: string): Steps<Server | undefined> {
@@ -55,7 +60,7 @@ export function* findServersByUrl(url: string): Steps<Server[]> {
 export function* saveServer({
   settings = {},
   ...server
-}: Omit<Server, 'settings'> & { settings?: Partial<ServerSettings> }): Steps<void> {
+}: Omit<Server, 'settings' | 'policy'> & { settings?: Partial<ServerSettings> }): Steps<void> {
   const before = yield* first<ServerRow>(`SELECT ${COLUMNS} FROM servers WHERE name = ?`, server.name);
   const { pinnedIssuer, ...others } = {
     ...(before ? toServer(before).settings : DEFAULT_SETTINGS),
@@ -77,6 +82,15 @@ export function* changeSettings(name: string, learned: Partial<ServerSettings>):
   if (server) yield* saveServer({ ...server, settings: learned });
 }
 
+/** Stores what agents may use of the server. False when there is none of that name. */
+export function* saveServerPolicy(name: string, policy: ServerPolicy): Steps<boolean> {
+  const row = yield* first(
+    'UPDATE servers SET tool_policy = ? WHERE name = ? RETURNING name',
+    ...[JSON.stringify(unusualPolicy(policy)), name],
+  );
+  return row !== undefined;
+}
+
 /** Forgets the server unless a connection still uses it, or may again: one of identities, and one they come from. */
 export function* deleteUnusedServer(name: string): Steps<void> {
   const servers = yield* listServers();
@@ -95,6 +109,13 @@ function toServer(row: ServerRow): Server {
     kind: row.kind,
     resource: row.resource,
     settings: { ...DEFAULT_SETTINGS, ...JSON.parse(row.settings), pinnedIssuer: row.pinned_issuer },
+    policy: { ...OPEN_SERVER, ...JSON.parse(row.tool_policy) },
     createdAt: row.created_at,
   };
+}
+
+function unusualPolicy(policy: ServerPolicy): Partial<ServerPolicy> {
+  const isUsual = ([name, value]: [string, unknown]) =>
+    JSON.stringify(value) === JSON.stringify(OPEN_SERVER[name as keyof ServerPolicy]);
+  return Object.fromEntries(Object.entries(policy).filter((each) => !isUsual(each)));
 }

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { OPERATOR } from '../../src/broker/context.ts';
 import type { Broker } from '../../src/broker/index.ts';
-import { type TokenQuery, toTokenView } from '../../src/broker/tokens.ts';
+import { toTokenView } from '../../src/broker/token-view.ts';
+import type { TokenQuery } from '../../src/broker/tokens.ts';
 import { isRefresh } from '../support/gate.ts';
 import { signIn } from '../support/sign-in.ts';
 import { startWorld, type World } from '../support/world.ts';

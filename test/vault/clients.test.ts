@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { OPEN_SERVER } from '../../src/core/gateway-policy.ts';
 import { DEFAULT_SETTINGS, type ServerSettings } from '../../src/core/server-settings.ts';
 import { Secret } from '../../src/secret.ts';
 import {
@@ -139,7 +140,7 @@ describe('a server', () => {
   it('is found by name and by URL, its resource to the letter', async () => {
     await save();
     await save({ name: 'second', createdAt: 2 });
-    expect(await find()).toEqual({ ...server, settings: DEFAULT_SETTINGS });
+    expect(await find()).toEqual({ ...server, policy: OPEN_SERVER, settings: DEFAULT_SETTINGS });
     const names = (await test.vault.run(() => findServersByUrl(server.url))).map(({ name }) => name);
     expect(names).toEqual(['coda', 'second']);
   });
@@ -149,6 +150,7 @@ describe('a server', () => {
     await save({ resource: 'https://mcp.example.com/', url: 'https://evil.example.com', createdAt: 9 });
     expect(await find()).toEqual({
       ...server,
+      policy: OPEN_SERVER,
       resource: 'https://mcp.example.com/',
       settings: DEFAULT_SETTINGS,
     });

@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
-import type { TokenView } from '../../broker/tokens.ts';
+import type { TokenView } from '../../broker/token-view.ts';
 import { childEnvironment } from '../../config.ts';
 import { TOKEN_VARIABLE } from '../../core/runtimes.ts';
 import { BrokerError, quote } from '../../errors.ts';

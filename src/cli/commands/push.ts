@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import type { TokenView } from '../../broker/tokens.ts';
+import type { TokenView } from '../../broker/token-view.ts';
 import { systemClock } from '../../clock.ts';
 import { childEnvironment } from '../../config.ts';
 import { BrokerError, type ErrorCode, quote } from '../../errors.ts';

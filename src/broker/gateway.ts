@@ -1,0 +1,69 @@
+/**
+ * What the gateway needs to know of a call before it lets it through: where the server is, with which credential, and
+ * what this agent may use there.
+ */
+import { NO_RULES, OPEN_SERVER, type Policy } from '../core/gateway-policy.ts';
+import { parseConnectionName } from '../core/names.ts';
+import type { Network } from '../core/server-settings.ts';
+import { BrokerError } from '../errors.ts';
+import type { Secret } from '../secret.ts';
+import { findServer, type Server } from '../vault/servers.ts';
+import { findFor } from './access.ts';
+import type { Caller, Context } from './context.ts';
+import { obtainHeaders } from './headers.ts';
+import type { TokenQuery } from './tokens.ts';
+
+/** A caller's way to a server, for one call. */
+export interface UpstreamAccess {
+  connection: string;
+  /** Row the credential lies in. */
+  connectionId: string;
+  account: string | null;
+  /** The MCP endpoint. */
+  url: string;
+  network: Network;
+  /** The credential, as the server wants it: header names to values. */
+  headers: Readonly<Record<string, Secret>>;
+  generation: number;
+  /** Fingerprint of the token sent. Null: it is no token. */
+  token: string | null;
+  policy: Policy;
+}
+
+/**
+ * Opens the way for one call, with a token refreshed if need be.
+ *
+ * Throws `not_found`, `forbidden` (not its mode), and what `getHeaders` throws.
+ */
+export async function openUpstream(
+  context: Context,
+  caller: Caller,
+  name: string,
+  query: Pick<TokenQuery, 'rejectedGeneration'> = {},
+): Promise<UpstreamAccess> {
+  const stored = await findFor(context, caller, name, 'gateway');
+  const server = await context.vault.run(() => findServer(parseConnectionName(name)?.server ?? ''));
+  if (!server)
+    throw new BrokerError('not_found', `there is no connection ${name} for this agent`, { connection: name });
+  const { granted, holder, token } = await obtainHeaders(context, caller, stored, query);
+  return {
+    connection: name,
+    connectionId: holder.id,
+    account: holder.accountIdentity,
+    url: server.url,
+    network: server.settings.network,
+    headers: granted.headers,
+    generation: granted.generation,
+    token,
+    policy: policyFor(caller, name, server),
+  };
+}
+
+/** The operator, who wrote the rules, is bound by none. */
+function policyFor(caller: Caller, connection: string, { policy: server }: Server): Policy {
+  if (caller.kind === 'operator')
+    return { connection, agentName: 'operator', agent: OPEN_SERVER, server: OPEN_SERVER };
+  const { name: agentName, policy } = caller.agent;
+  const { tools, prompts = NO_RULES, resources = NO_RULES } = policy;
+  return { connection, agentName, agent: { tools, prompts, resources }, server };
+}

@@ -1,0 +1,209 @@
+/**
+ * The gateway: an MCP server to any agent with a key, whatever the real one wants. One call, top to bottom: read it,
+ * whose session is it, may the agent do that, send it with the credential, pass the answer on, write it down.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Caller } from '../broker/context.ts';
+import type { UpstreamAccess } from '../broker/gateway.ts';
+import type { Broker } from '../broker/index.ts';
+import type { Clock } from '../clock.ts';
+import { type CallLimits, limitsOf } from '../core/call-limits.ts';
+import { BrokerError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { type Call, readCall } from './call.ts';
+import { answerRefused, finishBroken } from './call-failure.ts';
+import { createCallNotes, type Outcome } from './call-notes.ts';
+import type { Catalogue } from './catalogue.ts';
+import { createCrowd } from './crowd.ts';
+import { forward } from './forward.ts';
+import { CallRefused, judgeMessages, wantsKnowledge } from './judge-call.ts';
+import { GatewayRefusal } from './refusal.ts';
+import { relay } from './relay.ts';
+import { ClientGone, startTimeLimits, type TimeLimits } from './time-limits.ts';
+import type { Upstream } from './upstream.ts';
+
+export interface GatewayOptions {
+  broker: Broker;
+  clock: Clock;
+  log: Log;
+  upstream: Upstream;
+  catalogue: Catalogue;
+  /** Whether the audit trail tells the arguments of calls, and not only their hash. */
+  auditArguments: boolean;
+}
+
+export interface Gateway {
+  /**
+   * Answers one request of an agent. Never rejects: what goes wrong is the answer, and what nobody expected is in the
+   * log.
+   */
+  handle(
+    caller: Caller,
+    connection: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void>;
+  /** Ends the streams that would never end by themselves; calls go on. */
+  beginStop(): void;
+}
+
+/** What one call is handled with. */
+interface Handling {
+  caller: Caller;
+  connection: string;
+  request: IncomingMessage;
+  response: ServerResponse;
+  limits: CallLimits;
+}
+
+export function createGateway(options: GatewayOptions): Gateway {
+  const { broker, clock, log, catalogue } = options;
+  const crowd = createCrowd();
+  const notes = createCallNotes(options);
+  const endless = new Set<ServerResponse>();
+
+  async function handle(handling: Handling): Promise<void> {
+    const { caller, connection, request, response, limits } = handling;
+    let leave: (() => void) | undefined;
+    let call: Call | undefined;
+    const outcome: Outcome = { startedAt: clock.now(), bytes: 0 };
+    try {
+      leave = crowd.enter(caller, limits.concurrency);
+      call = await readCall(request, limits.bodyBytes);
+      await serve(handling, call, outcome);
+    } catch (error) {
+      const isOver = response.headersSent;
+      if (isOver) finishBroken(response, call, error);
+      await notes.failed(caller, connection, call, outcome, error);
+      if (!isOver) answerRefused(response, call, error, log);
+    } finally {
+      leave?.();
+    }
+  }
+
+  async function serve(
+    { caller, connection, response, limits }: Handling,
+    call: Call,
+    outcome: Outcome,
+  ): Promise<void> {
+    const access = await broker.gateway.open(caller, connection);
+    outcome.access = access;
+    await requireOwnSession(caller, connection, call);
+    const tools = wantsKnowledge(access.policy, call.messages)
+      ? await catalogue.toolsOf(caller, access)
+      : undefined;
+    outcome.judged = judgeMessages(access.policy, call.messages, tools);
+    if (outcome.judged.some(({ verdict }) => !verdict.isAllowed)) throw new CallRefused(outcome.judged);
+    await pass({
+      caller,
+      call,
+      access,
+      response,
+      outcome,
+      time: startTimeLimits(clock, timesFor(call, limits)),
+    });
+    notes.passed(caller, connection, call, outcome);
+  }
+
+  async function pass({ caller, call, access, response, outcome, time }: Passing): Promise<void> {
+    // A client that hangs up wants no answer any more.
+    response.once('close', () => time.cancel(new ClientGone('the agent hung up')));
+    try {
+      const forwarded = await forward(options, caller, call, access, time.signal);
+      const { answer } = forwarded;
+      outcome.access = forwarded.access;
+      outcome.status = answer.status;
+      await keepSession(caller, call, access.connection, answer.status, answer.headers['mcp-session-id']);
+      if (isEndless(call)) {
+        endless.add(response);
+        response.once('close', () => endless.delete(response));
+      }
+      await relay(call, access.policy, answer, response, {
+        signal: time.signal,
+        watch: (message) => catalogue.heard(access.connection, message),
+        progress(bytes) {
+          outcome.bytes += bytes;
+          time.progress();
+        },
+      });
+    } finally {
+      time.stop();
+    }
+  }
+
+  /** A session of another agent is answered like one that has ended (MCP 2025-11-25, Session Management). */
+  async function requireOwnSession(
+    caller: Caller,
+    connection: string,
+    { sessionId, headers }: Call,
+  ): Promise<void> {
+    if (sessionId === undefined) {
+      // Without a session nobody can tell whose messages would be sent once more.
+      if (headers['last-event-id'] !== undefined)
+        throw new GatewayRefusal(
+          400,
+          'bad_request',
+          'Last-Event-ID wants the session it belongs to (Mcp-Session-Id)',
+        );
+      return;
+    }
+    if (caller.kind === 'operator') return;
+    if (await broker.gateway.sessions.isOf(caller.agent, connection, sessionId)) return;
+    throw new GatewayRefusal(
+      404,
+      'session_unknown',
+      `there is no such session of ${connection} for this agent`,
+    );
+  }
+
+  /** A new session belongs to the agent before it hears of it; an ended one to nobody. */
+  async function keepSession(
+    caller: Caller,
+    { verb, sessionId: named }: Call,
+    connection: string,
+    status: number,
+    given: string | string[] | undefined,
+  ): Promise<void> {
+    const { sessions } = broker.gateway;
+    if (caller.kind === 'operator') return;
+    const isEnded = named !== undefined && (status === 404 || (verb === 'DELETE' && status < 300));
+    if (isEnded) await sessions.ended(connection, named);
+    if (typeof given !== 'string' || given === named || status >= 400) return;
+    if (await sessions.opened(caller.agent, connection, given)) return;
+    throw new BrokerError('upstream_unavailable', `${connection} gave out a session id twice`, {
+      connection,
+    });
+  }
+
+  return {
+    handle: (caller, connection, request, response) => {
+      const limits = limitsOf(caller.kind === 'agent' ? caller.agent.policy.limits : undefined);
+      return handle({ caller, connection, request, response, limits });
+    },
+    beginStop() {
+      for (const response of endless) response.end();
+    },
+  };
+}
+
+interface Passing {
+  caller: Caller;
+  call: Call;
+  access: UpstreamAccess;
+  response: ServerResponse;
+  outcome: Outcome;
+  time: TimeLimits;
+}
+
+/** Streams that bring whatever comes, for as long as somebody listens. */
+function isEndless({ verb, messages }: Call): boolean {
+  const isListening = messages.some(
+    (each) => each.kind === 'request' && each.method === 'subscriptions/listen',
+  );
+  return verb === 'GET' || isListening;
+}
+
+function timesFor(call: Call, { idleMs, totalMs }: CallLimits): { idleMs: number; totalMs: number } {
+  const never = Number.POSITIVE_INFINITY;
+  return isEndless(call) ? { idleMs: never, totalMs: never } : { idleMs, totalMs };
+}

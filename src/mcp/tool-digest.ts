@@ -1,0 +1,27 @@
+/**
+ * What a tool is, in one short text: a pinned tool that is described in other words, or takes other arguments, is
+ * another tool. Descriptions count, because it is they that a model acts on.
+ */
+import { hash } from 'node:crypto';
+import type { KnownTool } from '../core/gateway-policy.ts';
+
+/** Digest of the whole definition; the order of members does not matter. */
+export function knownTool(definition: Readonly<Record<string, unknown>>): KnownTool {
+  const { annotations } = definition;
+  const isReadOnly =
+    typeof annotations === 'object' &&
+    annotations !== null &&
+    (annotations as { readOnlyHint?: unknown }).readOnlyHint === true;
+  return { digest: hash('sha256', canonical(definition), 'base64url'), isReadOnly };
+}
+
+/** JSON with members in order. `_meta` is not part of what a tool is: it may differ from answer to answer. */
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  const members = Object.entries(value)
+    .filter(([name]) => name !== '_meta')
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`);
+  return `{${members.join(',')}}`;
+}

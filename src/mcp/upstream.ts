@@ -1,0 +1,38 @@
+/** A server behind the gateway, whichever way it is reached: one request, one answer whose body streams. */
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Readable } from 'node:stream';
+import { type Dispatcher, request as send } from 'undici';
+import type { UpstreamAccess } from '../broker/gateway.ts';
+import type { Network } from '../core/server-settings.ts';
+import type { Verb } from './call.ts';
+
+export interface UpstreamRequest {
+  verb: Verb;
+  headers: Record<string, string>;
+  body: Buffer | undefined;
+  /** Gives the request up, and its answer. */
+  signal: AbortSignal;
+}
+
+export interface UpstreamAnswer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  body: Readable;
+}
+
+/** Sends one request. Rejects with the system's error when no answer comes. */
+export type Upstream = (access: UpstreamAccess, request: UpstreamRequest) => Promise<UpstreamAnswer>;
+
+/** Servers that speak Streamable HTTP. Redirects are answers like any other: a credential is not carried along. */
+export function createHttpUpstream(dispatcherFor: (network: Network) => Dispatcher): Upstream {
+  return async ({ url, network }, { verb, headers, body, signal }) => {
+    const answer = await send(url, {
+      method: verb,
+      headers,
+      body: body ?? null,
+      signal,
+      dispatcher: dispatcherFor(network),
+    });
+    return { status: answer.statusCode, headers: answer.headers, body: answer.body };
+  };
+}
