@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { inspect } from 'node:util';
 
 /**
@@ -9,6 +9,7 @@ import { inspect } from 'node:util';
  */
 export class Secret {
   readonly #value: string;
+  #fingerprint: string | undefined;
 
   constructor(value: string) {
     this.#value = value;
@@ -21,7 +22,8 @@ export class Secret {
 
   /** First 12 characters of the base64url SHA-256: the same secret always has the same one. */
   fingerprint(): string {
-    return fingerprint(this.#value);
+    this.#fingerprint ??= fingerprint(this.#value);
+    return this.#fingerprint;
   }
 
   toString(): string {
@@ -39,5 +41,5 @@ export class Secret {
 
 /** First 12 characters of the base64url SHA-256 of `value`: enough to tell secrets apart, useless to guess one. */
 export function fingerprint(value: string): string {
-  return createHash('sha256').update(value).digest('base64url').slice(0, 12);
+  return hash('sha256', value, 'base64url').slice(0, 12);
 }

@@ -25,14 +25,16 @@ export function isVisible(caller: Caller, name: string): boolean {
  * @param mode undefined: only to look at it
  */
 export async function findFor(
-  { vault }: Pick<Context, 'vault'>,
+  { vault, memory }: Pick<Context, 'vault' | 'memory'>,
   caller: Caller,
   name: string,
   mode?: AccessMode,
 ): Promise<StoredConnection> {
-  const found = await vault.run(function* () {
-    return (yield* findConnection(name)) ?? (yield* findDerived(name));
-  });
+  const found = await memory.recall(`connection ${name}`, () =>
+    vault.run(function* () {
+      return (yield* findConnection(name)) ?? (yield* findDerived(name));
+    }),
+  );
   if (found === 'no_link' && isVisible(caller, name)) throw noLink(name, await serverOf(vault, name));
   const stored = found === 'no_link' ? undefined : found;
   if (!stored || !isVisible(caller, name)) {

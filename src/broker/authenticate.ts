@@ -18,7 +18,7 @@ import type { Context } from './context.ts';
 
 const A_MINUTE_MS = 60_000;
 
-type Parts = Pick<Context, 'vault' | 'clock' | 'log'>;
+type Parts = Pick<Context, 'vault' | 'clock' | 'log' | 'memory'>;
 
 /**
  * The agent of a key, one request counted.
@@ -29,7 +29,7 @@ export type Authenticate = (key: Secret) => Promise<Agent>;
 
 /** The entrance of one process. */
 export function createAuthenticate(parts: Parts): Authenticate {
-  const { vault, clock } = parts;
+  const { vault, clock, memory } = parts;
   const buckets = new Map<string, Bucket>();
   const noteRefusal = createRefusalNotes(vault, clock);
 
@@ -50,7 +50,7 @@ export function createAuthenticate(parts: Parts): Authenticate {
 
   return async (key) => {
     const digest = keyDigest(key);
-    const holder = await vault.run(() => findAgentByKey(digest));
+    const holder = await memory.recall(`key ${digest}`, () => vault.run(() => findAgentByKey(digest)));
     if (!holder) throw unauthenticated();
     const { agent, keyAge } = holder;
     const refusal = keyRefusal(agent, keyAge, clock.now());

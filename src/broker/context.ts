@@ -11,6 +11,7 @@ import type { Vault } from '../vault/index.ts';
 import type { LoginPurpose } from '../vault/logins.ts';
 import type { Rotation } from '../vault/rotations.ts';
 import type { HandOuts } from './hand-outs.ts';
+import type { Memory } from './memory.ts';
 import type { MetadataSource } from './metadata.ts';
 
 /** What every service of the broker works with. Wired once, in `broker/index.ts`. */
@@ -23,6 +24,7 @@ export interface Context {
   metadata: MetadataSource;
   refresher: Refresher;
   handOuts: HandOuts;
+  memory: Memory;
   rescue: Rescue;
   /** Connections whose newest token is not in the vault yet, by id. */
   unsaved: Set<string>;
@@ -30,7 +32,7 @@ export interface Context {
 }
 
 /** What a refresh works with. */
-export type RefreshParts = Omit<Context, 'refresher' | 'handOuts'>;
+export type RefreshParts = Omit<Context, 'refresher' | 'handOuts' | 'memory'>;
 
 /** One refresh on its way. */
 export interface Flight {

@@ -7,11 +7,11 @@ import { parseConnectionName } from '../core/names.ts';
 import type { Network } from '../core/server-settings.ts';
 import { BrokerError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
-import { findServer, type Server } from '../vault/servers.ts';
+import type { Server } from '../vault/servers.ts';
 import { findFor } from './access.ts';
 import type { Caller, Context } from './context.ts';
 import { obtainHeaders } from './headers.ts';
-import type { TokenQuery } from './tokens.ts';
+import { serverOf, type TokenQuery } from './tokens.ts';
 
 /** A caller's way to a server, for one call. */
 export interface UpstreamAccess {
@@ -42,7 +42,7 @@ export async function openUpstream(
   query: Pick<TokenQuery, 'rejectedGeneration'> = {},
 ): Promise<UpstreamAccess> {
   const stored = await findFor(context, caller, name, 'gateway');
-  const server = await context.vault.run(() => findServer(parseConnectionName(name)?.server ?? ''));
+  const server = await serverOf(context, parseConnectionName(name)?.server ?? '');
   if (!server)
     throw new BrokerError('not_found', `there is no connection ${name} for this agent`, { connection: name });
   const { granted, holder, token } = await obtainHeaders(context, caller, stored, query);

@@ -83,7 +83,7 @@ export function createHandOuts(vault: Vault, clock: Clock, log: Log): HandOuts {
 }
 
 function* write(vault: Vault, batch: HandOut[], now: number): Steps<void> {
-  for (const { record } of batch) yield* vault.audit.append(record);
+  yield* vault.audit.appendAll(batch.map(({ record }) => record));
   for (const id of new Set(batch.flatMap(({ connectionId }) => connectionId ?? []))) yield* markUsed(id, now);
   for (const name of new Set(batch.flatMap(({ agentName }) => agentName ?? [])))
     yield* markAgentUsed(name, now);

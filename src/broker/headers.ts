@@ -74,10 +74,13 @@ async function enteredHeaders(
   query: TokenQuery,
 ): Promise<ObtainedHeaders> {
   requireFresh(context, stored, query);
-  const tokens = await openTokenSet(context.vault.sealer, stored);
+  const { vault, memory } = context;
+  const headers = await memory.recall(`headers ${stored.id} ${stored.generation}`, async () =>
+    Object.fromEntries(headersOf(await openTokenSet(vault.sealer, stored))),
+  );
   const granted = {
     connection: stored.name,
-    headers: Object.fromEntries(headersOf(tokens)),
+    headers,
     generation: stored.generation,
     expiresAt: stored.accessExpiresAt,
     warnings: [],

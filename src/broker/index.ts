@@ -48,6 +48,7 @@ import {
 import { type LoginRequest, login } from './login.ts';
 import type { ConnectedEvent, LoginHooks } from './login-events.ts';
 import { type LogoutView, logout } from './logout.ts';
+import { createMemory } from './memory.ts';
 import { createMetadataSource } from './metadata.ts';
 import { announce } from './presence.ts';
 import { createRefresher } from './refresh.ts';
@@ -154,7 +155,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const parts = { vault, clock, fetchFor, log, metadata, rescue, lifetime, unsaved: new Set<string>() };
   const refresher = createRefresher(parts);
   const handOuts = createHandOuts(vault, clock, log);
-  const context: Context = { ...parts, refresher, handOuts };
+  const context: Context = { ...parts, refresher, handOuts, memory: createMemory(vault) };
   const authenticate = createAuthenticate(context);
   const webLogins = createWebLogins(context);
   const presence = isResident ? await announceOrClose(parts) : undefined;

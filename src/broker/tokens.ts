@@ -9,7 +9,7 @@ import { BrokerError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 import type { AuditRecord } from '../vault/audit.ts';
 import { findConnectionById, openTokenSet, type StoredConnection } from '../vault/connections.ts';
-import { findServer } from '../vault/servers.ts';
+import { findServer, type Server } from '../vault/servers.ts';
 import { findFor } from './access.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
 import { findDerived, materialise, noLink } from './identity.ts';
@@ -186,12 +186,15 @@ function refuseHasty({ clock }: Context, stored: StoredConnection): void {
 
 /** @param name under which it was asked for: of an identity that is forwarded, not its own */
 async function answer(context: Context, stored: StoredConnection, name: string): Promise<ObtainedToken> {
-  const { vault } = context;
-  const tokens = await openTokenSet(vault.sealer, stored);
+  const { vault, memory } = context;
+  const tokens = await memory.recall(`token ${stored.id} ${stored.generation}`, async () => {
+    const { accessToken, tokenType } = await openTokenSet(vault.sealer, stored);
+    return { accessToken, tokenType };
+  });
   // None came yet, or it is somebody else's: whatever the clock says of its life, nobody gets it.
   const isNone = tokens.accessToken.reveal() === '' || stored.code === 'account_mismatch';
   if (isNone || !isBearer(tokens.tokenType)) throw stateError(stored, context.clock.now());
-  const server = await vault.run(() => findServer(parseConnectionName(name)?.server ?? stored.server));
+  const server = await serverOf(context, parseConnectionName(name)?.server ?? stored.server);
   const granted = {
     connection: name,
     account: stored.accountIdentity,
@@ -204,6 +207,14 @@ async function answer(context: Context, stored: StoredConnection, name: string):
     warnings: warningsFor(stored),
   };
   return { granted, holder: stored };
+}
+
+/** The server of this name, as it was last read. */
+export function serverOf(
+  { vault, memory }: Pick<Context, 'vault' | 'memory'>,
+  name: string,
+): Promise<Server | undefined> {
+  return memory.recall(`server ${name}`, () => vault.run(() => findServer(name)));
 }
 
 /** Writes down who got what. */

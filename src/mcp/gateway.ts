@@ -19,7 +19,7 @@ import { forward } from './forward.ts';
 import { CallRefused, judgeMessages, wantsKnowledge } from './judge-call.ts';
 import { GatewayRefusal } from './refusal.ts';
 import { relay } from './relay.ts';
-import { ClientGone, startTimeLimits, type TimeLimits } from './time-limits.ts';
+import { ClientGone, createTimeLimits, type TimeLimits, type Times } from './time-limits.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface GatewayOptions {
@@ -59,6 +59,7 @@ interface Handling {
 export function createGateway(options: GatewayOptions): Gateway {
   const { broker, clock, log, catalogue } = options;
   const crowd = createCrowd();
+  const startTimeLimits = createTimeLimits(clock);
   const notes = createCallNotes(options);
   const endless = new Set<ServerResponse>();
 
@@ -100,14 +101,15 @@ export function createGateway(options: GatewayOptions): Gateway {
       access,
       response,
       outcome,
-      time: startTimeLimits(clock, timesFor(call, limits)),
+      time: startTimeLimits(timesFor(call, limits)),
     });
     notes.passed(caller, connection, call, outcome);
   }
 
   async function pass({ caller, call, access, response, outcome, time }: Passing): Promise<void> {
     // A client that hangs up wants no answer any more.
-    response.once('close', () => time.cancel(new ClientGone('the agent hung up')));
+    const hangUp = () => time.cancel(new ClientGone('the agent hung up'));
+    response.once('close', hangUp);
     try {
       const forwarded = await forward(options, caller, call, access, time.signal);
       const { answer } = forwarded;
@@ -127,6 +129,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         },
       });
     } finally {
+      response.off('close', hangUp);
       time.stop();
     }
   }
@@ -203,7 +206,7 @@ function isEndless({ verb, messages }: Call): boolean {
   return verb === 'GET' || isListening;
 }
 
-function timesFor(call: Call, { idleMs, totalMs }: CallLimits): { idleMs: number; totalMs: number } {
+function timesFor(call: Call, { idleMs, totalMs }: CallLimits): Times {
   const never = Number.POSITIVE_INFINITY;
   return isEndless(call) ? { idleMs: never, totalMs: never } : { idleMs, totalMs };
 }

@@ -2,9 +2,8 @@
  * Passes a server's answer on to the agent. It streams, with back-pressure, from the first byte; only messages that may
  * carry a list are held, one at a time, where the agent must not see all of it.
  */
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline, type Readable } from 'node:stream';
 import { isRestricted, judge, type Policy } from '../core/gateway-policy.ts';
 import { filterLists } from '../core/list-filter.ts';
 import { mayAnswerWithList } from '../core/mcp-message.ts';
@@ -37,31 +36,39 @@ export async function relay(
   const { status, headers, body } = answer;
   const isHeld = isRestricted(policy) && mayHoldList(call);
   if (isHeld && isJson(headers)) return sendFiltered(policy, answer, response, watch, progress);
-  response.writeHead(status, answerHeaders(headers));
-  // Clients wait for the head of a stream before they go on.
-  response.flushHeaders();
-  const copy = async (source: AsyncIterable<Buffer>) => pump(source, response, progress, signal);
-  if (isHeld && isEventStream(headers)) {
-    const events = new EventFilter(onMessageFor(policy, watch), MOST_HELD_BYTES);
-    await pipeline(body, events, copy, { signal });
-  } else {
-    await copy(body);
-  }
+  const length = headers['content-length'];
+  const isFiltered = isHeld && isEventStream(headers);
+  const passed = isFiltered || length === undefined ? {} : { 'content-length': length };
+  response.writeHead(status, { ...answerHeaders(headers), ...passed });
+  // Clients wait for the head of a stream before they go on; any other leaves with the first piece of its body.
+  if (isEventStream(headers)) response.flushHeaders();
+  await pump(isFiltered ? filtered(body, policy, watch) : body, response, progress);
+  signal.throwIfAborted();
   response.end();
 }
 
+/** The events of a stream without what the agent may not see. */
+function filtered(body: Readable, policy: Policy, watch: Watch): Readable {
+  const events = new EventFilter(onMessageFor(policy, watch), MOST_HELD_BYTES);
+  // Whoever reads the events is told of errors of either.
+  return pipeline(body, events, () => {});
+}
+
 /** Copies no faster than the agent reads. Leaves the answer open, so that whoever knows why it broke off can say so. */
-async function pump(
-  source: AsyncIterable<Buffer>,
-  response: ServerResponse,
-  progress: (bytes: number) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  for await (const chunk of source) {
+function pump(source: Readable, response: ServerResponse, progress: (bytes: number) => void): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const goOn = () => source.resume();
+  source.on('data', (chunk: Buffer) => {
     progress(chunk.length);
-    if (!response.write(chunk)) await once(response, 'drain', { signal });
-  }
-  signal.throwIfAborted();
+    if (!response.write(chunk)) source.pause();
+  });
+  response.on('drain', goOn);
+  finished(source, { writable: false }, (error) => {
+    response.off('drain', goOn);
+    if (error) reject(error);
+    else resolve();
+  });
+  return promise;
 }
 
 /** Streams without a question bring whatever the server has, answers that came too late among it. */

@@ -1,4 +1,4 @@
-/** Gives a call up when it takes too long, or when nothing comes of it any more. */
+/** Gives calls up that take too long, or of which nothing comes any more. */
 import type { Clock } from '../clock.ts';
 
 export interface TimeLimits {
@@ -12,49 +12,66 @@ export interface TimeLimits {
   stop(): void;
 }
 
+/** How long a call may take. `Infinity` is no limit. */
+export interface Times {
+  idleMs: number;
+  totalMs: number;
+}
+
 /** Nothing came in time. */
 export class CallTimeout extends Error {}
 
 /** The agent hung up: there is nobody to answer. */
 export class ClientGone extends Error {}
 
-/** Starts to count. An infinite limit is none. */
-export function startTimeLimits(
-  clock: Pick<Clock, 'wait'>,
-  { idleMs, totalMs }: { idleMs: number; totalMs: number },
-): TimeLimits {
-  const calling = new AbortController();
-  const counting = new AbortController();
-  let hasProgressed = false;
+/** Starts to count for one call. */
+export type StartTimeLimits = (times: Times) => TimeLimits;
 
-  const cancel = (reason: Error) => calling.abort(reason);
+const TICK_MS = 1_000;
 
-  async function countTotal(): Promise<void> {
-    await clock.wait(totalMs, counting.signal);
-    cancel(new CallTimeout(`it took longer than ${totalMs / 1000} s`));
+interface Counted {
+  /** Milliseconds left, by whole ticks. */
+  idle: number;
+  total: number;
+  times: Times;
+  cancel(reason: Error): void;
+}
+
+/** One clock for all calls, which ticks while there are any: a timer for each would cost more than most calls. */
+export function createTimeLimits(clock: Pick<Clock, 'wait'>): StartTimeLimits {
+  const calls = new Set<Counted>();
+  let isTicking = false;
+
+  async function tick(): Promise<void> {
+    isTicking = true;
+    while (calls.size > 0) {
+      await clock.wait(TICK_MS);
+      for (const call of calls) count(call);
+    }
+    isTicking = false;
   }
 
-  /** Looks once for each period, so a piece costs no timer: the call is given up after one to two of them. */
-  async function countIdle(): Promise<void> {
-    do {
-      hasProgressed = false;
-      await clock.wait(idleMs, counting.signal);
-    } while (hasProgressed);
-    cancel(new CallTimeout(`nothing came for ${idleMs / 1000} s`));
-  }
-
-  for (const [count, ms] of [
-    [countTotal, totalMs],
-    [countIdle, idleMs],
-  ] as const) {
-    if (ms !== Number.POSITIVE_INFINITY) count().catch(() => {});
-  }
-  return {
-    signal: calling.signal,
-    progress() {
-      hasProgressed = true;
-    },
-    cancel,
-    stop: () => counting.abort(),
+  return (times) => {
+    const calling = new AbortController();
+    const cancel = (reason: Error) => calling.abort(reason);
+    const call: Counted = { idle: times.idleMs, total: times.totalMs, times, cancel };
+    calls.add(call);
+    if (!isTicking) void tick();
+    return {
+      signal: calling.signal,
+      progress() {
+        call.idle = times.idleMs;
+      },
+      cancel,
+      stop: () => void calls.delete(call),
+    };
   };
+}
+
+function count(call: Counted): void {
+  call.idle -= TICK_MS;
+  call.total -= TICK_MS;
+  const { idleMs, totalMs } = call.times;
+  if (call.total <= 0) call.cancel(new CallTimeout(`it took longer than ${totalMs / 1000} s`));
+  else if (call.idle <= 0) call.cancel(new CallTimeout(`nothing came for ${idleMs / 1000} s`));
 }

@@ -24,31 +24,39 @@ export interface AuditRecord {
 export interface Audit {
   /** The statements that append one record to this process's chain. Put them into the transaction they tell of. */
   append(record: AuditRecord): Steps<void>;
+  /** The same for several, in order. */
+  appendAll(records: readonly AuditRecord[]): Steps<void>;
 }
 
 /** The audit trail of one process; `writer` names its chain. */
 export function createAudit(sealer: Sealer, clock: Clock, writer: string): Audit {
-  return {
-    *append(record) {
-      const head = yield* first<{ sequence: number; mac: string }>(
-        'SELECT sequence, mac FROM audit_heads WHERE writer = ?',
-        writer,
-      );
-      const sequence = (head?.sequence ?? 0) + 1;
-      const at = clock.now();
+  function* appendAll(records: readonly AuditRecord[]): Steps<void> {
+    if (records.length === 0) return;
+    const head = yield* first<Head>('SELECT sequence, mac FROM audit_heads WHERE writer = ?', writer);
+    let { sequence, mac } = head ?? { sequence: 0, mac: '' };
+    const at = clock.now();
+    for (const record of records) {
+      sequence += 1;
       const connection = record.connection ?? null;
       const detail = JSON.stringify(record.detail ?? {});
       const fields = [writer, sequence, at, record.actor, record.action, connection, record.outcome, detail];
-      const mac = sealer.mac(JSON.stringify([head?.mac ?? '', ...fields]));
+      mac = sealer.mac(JSON.stringify([mac, ...fields]));
       yield* query(
         'INSERT INTO audit (writer, sequence, at, actor, action, connection, outcome, detail, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
         ...fields,
         mac,
       );
-      yield* query(
-        'INSERT INTO audit_heads (writer, sequence, mac) VALUES (?, ?, ?) ON CONFLICT (writer) DO UPDATE SET sequence = excluded.sequence, mac = excluded.mac',
-        ...[writer, sequence, mac],
-      );
-    },
-  };
+    }
+    yield* query(
+      'INSERT INTO audit_heads (writer, sequence, mac) VALUES (?, ?, ?) ON CONFLICT (writer) DO UPDATE SET sequence = excluded.sequence, mac = excluded.mac',
+      ...[writer, sequence, mac],
+    );
+  }
+
+  return { append: (record) => appendAll([record]), appendAll };
+}
+
+interface Head {
+  sequence: number;
+  mac: string;
 }

@@ -33,6 +33,8 @@ export interface Vault {
   readonly owner: string;
   run: Database['run'];
   transaction: Database['transaction'];
+  /** Another text whenever agents, connections, servers or keys may have changed, whichever process did it. */
+  version(): string;
   /** Throws `vault_unavailable` when the disk is too full to be sure of the next save. */
   requireSpace(): void;
   /** A namespace of the cache. */
@@ -63,6 +65,7 @@ export async function openVault({ path, masterKey, clock, create }: VaultOptions
       audit: createAudit(sealer, clock, owner),
       run: (steps) => database.run(steps),
       transaction: (steps) => database.transaction(steps),
+      version: () => database.version(),
       requireSpace: () => requireSpace(path),
       cache: (namespace) => openCache(database, namespace),
       close: () => database.close(),

@@ -36,7 +36,19 @@ export interface SqliteDatabase extends Database {
   readonly connection: DatabaseSync;
   /** Runs one statement through the cache of prepared statements. */
   execute(sql: string, parameters: unknown[]): unknown[];
+  /** Another text whenever somebody, in this process or another, may have changed what `REMEMBERED` names. */
+  version(): string;
 }
+
+interface Prepared {
+  statement: StatementSync;
+  /** Whether running it makes what others remember wrong. */
+  isChange: boolean;
+}
+
+/** Tables whose rows are worth remembering; that somebody used one changes nothing about it. */
+const REMEMBERED = /^\s*(INSERT INTO|UPDATE|DELETE FROM) (agents|connections|servers|keys)\b/;
+const MERE_USE = /^UPDATE \w+ SET last_used_at = \? WHERE/;
 
 /**
  * Opens the file, creating it (0600, in a 0700 directory) when `create` is set.
@@ -83,8 +95,10 @@ class SqliteConnection implements SqliteDatabase {
   readonly connection: DatabaseSync;
   readonly #path: string;
   readonly #clock: Clock;
-  readonly #prepared = new Map<string, StatementSync>();
+  readonly #prepared = new Map<string, Prepared>();
   #closed = false;
+  #changes = 0;
+  #foreign: number | undefined;
 
   constructor(path: string, clock: Clock) {
     this.#path = path;
@@ -120,12 +134,30 @@ class SqliteConnection implements SqliteDatabase {
   }
 
   execute(sql: string, parameters: unknown[]): unknown[] {
-    let statement = this.#prepared.get(sql);
-    if (!statement) {
-      statement = this.connection.prepare(sql);
-      this.#prepared.set(sql, statement);
-    }
+    const { statement, isChange } = this.#prepare(sql);
+    if (isChange) this.#changes += 1;
     return statement.all(...(parameters as (string | number | null)[]));
+  }
+
+  /** SQLite counts the commits of others, and is asked once for each turn of the event loop; ours are counted here. */
+  version(): string {
+    if (this.#foreign === undefined) {
+      const [row] = this.execute('PRAGMA data_version', []) as { data_version: number }[];
+      this.#foreign = row?.data_version ?? 0;
+      setImmediate(() => {
+        this.#foreign = undefined;
+      }).unref();
+    }
+    return `${this.#foreign} ${this.#changes}`;
+  }
+
+  #prepare(sql: string): Prepared {
+    const before = this.#prepared.get(sql);
+    if (before) return before;
+    const isChange = REMEMBERED.test(sql) && !MERE_USE.test(sql);
+    const prepared = { statement: this.connection.prepare(sql), isChange };
+    this.#prepared.set(sql, prepared);
+    return prepared;
   }
 
   async close(): Promise<void> {
