@@ -22,6 +22,8 @@ export interface UpstreamAccess {
   /** The MCP endpoint. */
   url: string;
   network: Network;
+  /** What a tool's error says when the login has ended. */
+  endedLoginTexts: readonly string[];
   /** The credential, as the server wants it: header names to values. */
   headers: Readonly<Record<string, Secret>>;
   generation: number;
@@ -52,6 +54,7 @@ export async function openUpstream(
     account: holder.accountIdentity,
     url: server.url,
     network: server.settings.network,
+    endedLoginTexts: server.settings.endedLoginTexts,
     headers: granted.headers,
     generation: granted.generation,
     token,

@@ -217,6 +217,13 @@ export const PRESETS: readonly Preset[] = [
   ),
   {
     ...USUAL,
+    name: 'todoist',
+    urls: ['https://ai.todoist.net/mcp'],
+    settings: { endedLoginTexts: ['Todoist API request failed (HTTP 401)'] },
+    sources: ['Doist/todoist-mcp#366'],
+  },
+  {
+    ...USUAL,
     name: 'vercel',
     urls: ['https://mcp.vercel.com/'],
     notes: ['Vercel registers clients only with redirect URIs on this machine'],

@@ -29,6 +29,8 @@ export interface ServerSettings {
   authorizationParameters: Readonly<Record<string, string>>;
   /** Where URLs learned from this server may lead: a public one never into the private network. Default `public`. */
   network: Network;
+  /** What a tool's error says when the login has ended, at servers that answer 200 then. Default none. */
+  endedLoginTexts: readonly string[];
   /** How a machine gets its tokens. Default null: a person signs in. */
   grant: Grant | null;
 }
@@ -51,6 +53,7 @@ export const DEFAULT_SETTINGS: ServerSettings = {
   scopes: [],
   authorizationParameters: {},
   network: 'public',
+  endedLoginTexts: [],
   grant: null,
 };
 

@@ -23,6 +23,8 @@ export interface Outcome {
   judged?: Judged[];
   /** HTTP status of the server. */
   status?: number;
+  /** What came of it although the server answered. Default `ok`. */
+  code?: string;
 }
 
 export interface CallNotes {
@@ -94,7 +96,8 @@ export function createCallNotes({
 
   return {
     passed(caller, connection, call, outcome) {
-      for (const record of recordsOf(connection, call, outcome, 'ok')) broker.gateway.note(caller, record);
+      for (const record of recordsOf(connection, call, outcome, outcome.code ?? 'ok'))
+        broker.gateway.note(caller, record);
     },
     async failed(caller, connection, call, outcome, error) {
       const code = codeOf(error);

@@ -8,7 +8,7 @@ import {
   readMessages,
 } from '../core/mcp-message.ts';
 import { AmbiguousJson, parseStrict } from '../core/strict-json.ts';
-import { readWhole } from './read-whole.ts';
+import { readUpTo } from './read-up-to.ts';
 import { GatewayRefusal } from './refusal.ts';
 
 export type Verb = 'POST' | 'GET' | 'DELETE';
@@ -61,7 +61,7 @@ function requireJson(headers: IncomingHttpHeaders): void {
     throw new GatewayRefusal(415, 'bad_request', 'the body must not be packed (Content-Encoding)');
 }
 
-function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   const tooLarge = () =>
     new GatewayRefusal(
       413,
@@ -69,7 +69,9 @@ function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
       `the body is larger than the ${maxBytes} bytes this agent may send`,
     );
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge();
-  return readWhole(request, maxBytes, tooLarge);
+  const { bytes, isWhole } = await readUpTo(request, maxBytes);
+  if (!isWhole) throw tooLarge();
+  return bytes;
 }
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

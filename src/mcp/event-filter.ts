@@ -3,9 +3,7 @@
  * time, and what needs no change leaves byte for byte as it came.
  */
 import { Transform, type TransformCallback } from 'node:stream';
-
-/** What becomes of a message: itself, or another in its place. Undefined in, undefined out: it was no JSON. */
-export type OnMessage = (message: unknown) => unknown;
+import type { Hold } from './hold.ts';
 
 const LF = 10;
 const CR = 13;
@@ -15,21 +13,30 @@ export class EventTooLarge extends Error {}
 
 /** A stream of events that lets each message be changed. Fails with `EventTooLarge`. */
 export class EventFilter extends Transform {
-  readonly #onMessage: OnMessage;
-  readonly #maxBytes: number;
+  readonly #hold: Hold;
   #held: Buffer[] = [];
   #size = 0;
+  /** Whether the event that is being read leaves as it comes, because it is too large to be looked at. */
+  #isPassing = false;
   /** Whether the line that is being read has no character yet. */
   #isLineEmpty = true;
   #wasCarriageReturn = false;
 
-  constructor(onMessage: OnMessage, maxBytes: number) {
+  constructor(hold: Hold) {
     super();
-    this.#onMessage = onMessage;
-    this.#maxBytes = maxBytes;
+    this.#hold = hold;
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.#take(chunk).then(() => done(), done);
+  }
+
+  /** What is left at the end is no whole event, and no client would take it for one (§9.2.6). */
+  override _flush(done: TransformCallback): void {
+    done();
+  }
+
+  async #take(chunk: Buffer): Promise<void> {
     let from = 0;
     for (let at = 0; at < chunk.length; at += 1) {
       const byte = chunk[at];
@@ -49,33 +56,41 @@ export class EventFilter extends Transform {
       this.#isLineEmpty = true;
       if (!isEventOver) continue;
       const end = byte === CR && chunk[at + 1] === LF ? at + 2 : at + 1;
-      this.#hold(chunk.subarray(from, end));
-      this.#release();
+      this.#keep(chunk.subarray(from, end));
+      await this.#release();
       from = end;
     }
-    if (from < chunk.length) this.#hold(chunk.subarray(from));
-    done(this.#size > this.#maxBytes ? new EventTooLarge('an event is larger than may be held') : null);
+    if (from < chunk.length) this.#keep(chunk.subarray(from));
+    if (this.#size > this.#hold.maxBytes) this.#giveUpHolding();
   }
 
-  /** What is left at the end is no whole event, and no client would take it for one (§9.2.6). */
-  override _flush(done: TransformCallback): void {
-    done();
-  }
-
-  #hold(bytes: Buffer): void {
+  #keep(bytes: Buffer): void {
+    if (this.#isPassing) {
+      this.push(bytes);
+      return;
+    }
     this.#held.push(bytes);
     this.#size += bytes.length;
   }
 
-  #release(): void {
-    const event = this.#held.length === 1 ? (this.#held[0] as Buffer) : Buffer.concat(this.#held);
+  async #release(): Promise<void> {
+    const event = Buffer.concat(this.#held);
     this.#held = [];
     this.#size = 0;
-    this.push(this.#changed(event) ?? event);
+    if (this.#isPassing) this.#isPassing = false;
+    else this.push((await this.#changed(event)) ?? event);
+  }
+
+  #giveUpHolding(): void {
+    if (this.#hold.whenLarger === 'fail') throw new EventTooLarge('an event is larger than may be held');
+    for (const bytes of this.#held) this.push(bytes);
+    this.#held = [];
+    this.#size = 0;
+    this.#isPassing = true;
   }
 
   /** The event with another message in it. Undefined: it stays as it is. */
-  #changed(event: Buffer): string | undefined {
+  async #changed(event: Buffer): Promise<string | undefined> {
     const lines = event.toString('utf8').split(/\r\n|\r|\n/);
     const data = lines.flatMap((line) => dataOf(line) ?? []);
     if (data.length === 0) return undefined;
@@ -85,7 +100,7 @@ export class EventFilter extends Transform {
     } catch {
       return undefined;
     }
-    const changed = this.#onMessage(message);
+    const changed = await this.#hold.onMessage(message);
     if (changed === message) return undefined;
     const others = lines.filter((line) => line !== '' && dataOf(line) === undefined);
     return [...others, `data: ${JSON.stringify(changed)}`, '', ''].join('\n');

@@ -8,6 +8,7 @@ import type { UpstreamAccess } from '../broker/gateway.ts';
 import type { Broker } from '../broker/index.ts';
 import type { Clock } from '../clock.ts';
 import { type CallLimits, limitsOf } from '../core/call-limits.ts';
+import type { RequestId } from '../core/mcp-message.ts';
 import { BrokerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type Call, readCall } from './call.ts';
@@ -16,8 +17,9 @@ import { createCallNotes, type Outcome } from './call-notes.ts';
 import type { Catalogue } from './catalogue.ts';
 import { createCrowd } from './crowd.ts';
 import { forward } from './forward.ts';
+import { holdFor } from './hold.ts';
 import { CallRefused, judgeMessages, wantsKnowledge } from './judge-call.ts';
-import { GatewayRefusal } from './refusal.ts';
+import { failureOf, GatewayRefusal, type JsonRpcError, toJsonRpc, UNKNOWN_FAILURE } from './refusal.ts';
 import { relay } from './relay.ts';
 import { ClientGone, createTimeLimits, type TimeLimits, type Times } from './time-limits.ts';
 import type { Upstream } from './upstream.ts';
@@ -120,9 +122,13 @@ export function createGateway(options: GatewayOptions): Gateway {
         endless.add(response);
         response.once('close', () => endless.delete(response));
       }
-      await relay(call, access.policy, answer, response, {
+      const hold = holdFor(call, forwarded.access, {
+        heard: (message) => catalogue.heard(access.connection, message),
+        loginEnded: (id) => renewed(caller, forwarded.access, id, outcome),
+      });
+      await relay(answer, response, {
+        hold,
         signal: time.signal,
-        watch: (message) => catalogue.heard(access.connection, message),
         progress(bytes) {
           outcome.bytes += bytes;
           time.progress();
@@ -132,6 +138,26 @@ export function createGateway(options: GatewayOptions): Gateway {
       response.off('close', hangUp);
       time.stop();
     }
+  }
+
+  /**
+   * The server said so inside an answer, and what it did before nobody can tell: so the login is renewed, and it is for
+   * the model to call again.
+   */
+  async function renewed(
+    caller: Caller,
+    { connection, generation }: UpstreamAccess,
+    id: RequestId | null,
+    outcome: Outcome,
+  ): Promise<JsonRpcError> {
+    outcome.code = 'login_ended';
+    try {
+      await broker.gateway.open(caller, connection, { rejectedGeneration: generation });
+    } catch (error) {
+      return toJsonRpc(id, failureOf(error) ?? UNKNOWN_FAILURE);
+    }
+    const message = `the login of ${connection} had ended at the server and was renewed a moment ago; call again`;
+    return toJsonRpc(id, { status: 200, code: 'login_renewed', message });
   }
 
   /** A session of another agent is answered like one that has ended (MCP 2025-11-25, Session Management). */

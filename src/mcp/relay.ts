@@ -1,57 +1,48 @@
 /**
- * Passes a server's answer on to the agent. It streams, with back-pressure, from the first byte; only messages that may
- * carry a list are held, one at a time, where the agent must not see all of it.
+ * Passes a server's answer on to the agent. It streams, with back-pressure, from the first byte; only where something
+ * must be looked for is it held, one message at a time.
  */
 import type { ServerResponse } from 'node:http';
 import { finished, pipeline, type Readable } from 'node:stream';
-import { isRestricted, judge, type Policy } from '../core/gateway-policy.ts';
-import { filterLists } from '../core/list-filter.ts';
-import { mayAnswerWithList } from '../core/mcp-message.ts';
 import { BrokerError } from '../errors.ts';
-import type { Call } from './call.ts';
-import { EventFilter, type OnMessage } from './event-filter.ts';
+import { EventFilter } from './event-filter.ts';
 import { answerHeaders, isEventStream, isJson } from './headers.ts';
-import { readWhole } from './read-whole.ts';
-import { knownTool } from './tool-digest.ts';
+import type { Hold } from './hold.ts';
+import { readUpTo } from './read-up-to.ts';
 import type { UpstreamAnswer } from './upstream.ts';
 
-/** A message that is held, to be looked at whole, may be this large. */
-export const MOST_HELD_BYTES = 16 * 1024 * 1024;
+export interface Relaying {
+  /** Undefined: the answer passes as it comes. */
+  hold: Hold | undefined;
+  /** Told the size of each piece as it passes. */
+  progress: (bytes: number) => void;
+  signal: AbortSignal;
+}
 
-/** Looks at each message of answers that are held. */
-export type Watch = (message: unknown) => void;
-
-/**
- * Passes the answer on, and resolves when the agent has it whole. Rejects when either side breaks off.
- *
- * @param progress told the size of each piece as it passes
- */
+/** Passes the answer on, and resolves when the agent has it whole. Rejects when either side breaks off. */
 export async function relay(
-  call: Call,
-  policy: Policy,
   answer: UpstreamAnswer,
   response: ServerResponse,
-  { watch, progress, signal }: { watch: Watch; progress: (bytes: number) => void; signal: AbortSignal },
+  relaying: Relaying,
 ): Promise<void> {
   const { status, headers, body } = answer;
-  const isHeld = isRestricted(policy) && mayHoldList(call);
-  if (isHeld && isJson(headers)) return sendFiltered(policy, answer, response, watch, progress);
+  const { hold, progress, signal } = relaying;
+  if (hold && isJson(headers)) return relayJson(answer, response, { hold, progress, signal });
+  const isFiltered = hold && isEventStream(headers);
   const length = headers['content-length'];
-  const isFiltered = isHeld && isEventStream(headers);
   const passed = isFiltered || length === undefined ? {} : { 'content-length': length };
   response.writeHead(status, { ...answerHeaders(headers), ...passed });
   // Clients wait for the head of a stream before they go on; any other leaves with the first piece of its body.
   if (isEventStream(headers)) response.flushHeaders();
-  await pump(isFiltered ? filtered(body, policy, watch) : body, response, progress);
+  await pump(isFiltered ? filtered(body, hold) : body, response, progress);
   signal.throwIfAborted();
   response.end();
 }
 
-/** The events of a stream without what the agent may not see. */
-function filtered(body: Readable, policy: Policy, watch: Watch): Readable {
-  const events = new EventFilter(onMessageFor(policy, watch), MOST_HELD_BYTES);
+/** The events of a stream, each looked at. */
+function filtered(body: Readable, hold: Hold): Readable {
   // Whoever reads the events is told of errors of either.
-  return pipeline(body, events, () => {});
+  return pipeline(body, new EventFilter(hold), () => {});
 }
 
 /** Copies no faster than the agent reads. Leaves the answer open, so that whoever knows why it broke off can say so. */
@@ -71,50 +62,37 @@ function pump(source: Readable, response: ServerResponse, progress: (bytes: numb
   return promise;
 }
 
-/** Streams without a question bring whatever the server has, answers that came too late among it. */
-function mayHoldList({ verb, messages }: Call): boolean {
-  if (verb === 'GET') return true;
-  return messages.some((message) => message.kind !== 'response' && mayAnswerWithList(message.method));
-}
-
-async function sendFiltered(
-  policy: Policy,
+/** One message, or a batch, that is looked at whole. */
+async function relayJson(
   { status, headers, body }: UpstreamAnswer,
   response: ServerResponse,
-  watch: Watch,
-  progress: (bytes: number) => void,
+  { hold, progress, signal }: Relaying & { hold: Hold },
 ): Promise<void> {
-  const whole = await readWhole(body, MOST_HELD_BYTES, listTooLarge);
-  const sent = Buffer.from(filterBody(policy, whole, watch));
-  response.writeHead(status, { ...answerHeaders(headers), 'content-length': sent.length });
+  const { bytes, isWhole } = await readUpTo(body, hold.maxBytes);
+  if (!isWhole && hold.whenLarger === 'fail') {
+    body.destroy();
+    throw new BrokerError('upstream_unavailable', 'the server sent a list too large to be filtered', {
+      hint: 'ask for less, with a cursor',
+    });
+  }
+  const sent = isWhole ? await changed(bytes, hold) : bytes;
+  const length = isWhole ? { 'content-length': sent.length } : {};
+  response.writeHead(status, { ...answerHeaders(headers), ...length });
   progress(sent.length);
-  response.end(sent);
+  response.write(sent);
+  if (!isWhole) await pump(body, response, progress);
+  signal.throwIfAborted();
+  response.end();
 }
 
-function listTooLarge(): BrokerError {
-  return new BrokerError('upstream_unavailable', 'the server sent a list too large to be filtered', {
-    hint: 'ask for less, with a cursor',
-  });
-}
-
-/** What is no JSON holds no list. */
-function filterBody(policy: Policy, whole: Buffer, watch: Watch): Buffer | string {
+/** What is no JSON stays as it is. */
+async function changed(whole: Buffer, hold: Hold): Promise<Buffer> {
   let message: unknown;
   try {
     message = JSON.parse(whole.toString('utf8'));
   } catch {
     return whole;
   }
-  const changed = onMessageFor(policy, watch)(message);
-  return changed === message ? whole : JSON.stringify(changed);
-}
-
-function onMessageFor(policy: Policy, watch: Watch): OnMessage {
-  return (message) => {
-    watch(message);
-    return filterLists(message, (kind, name, entry) => {
-      const known = kind === 'tool' ? knownTool(entry as Record<string, unknown>) : undefined;
-      return judge(policy, { kind, name }, known).isAllowed;
-    });
-  };
+  const other = await hold.onMessage(message);
+  return other === message ? whole : Buffer.from(JSON.stringify(other));
 }

@@ -20,6 +20,7 @@ const UNUSUAL: ServerSettings = {
   scopes: ['mcp:all'],
   authorizationParameters: { access_type: 'offline' },
   network: 'private',
+  endedLoginTexts: ['HTTP 401'],
   grant: { kind: 'client_credentials' },
 };
 
@@ -56,6 +57,7 @@ describe('the settings that are kept', () => {
     expect(unusualSettings({ ...DEFAULT_SETTINGS, scopes: ['mcp:all'], network: 'private' })).toEqual({
       scopes: ['mcp:all'],
       network: 'private',
+  endedLoginTexts: ['HTTP 401'],
     });
     expect(unusualSettings(UNUSUAL)).toEqual(UNUSUAL);
   });

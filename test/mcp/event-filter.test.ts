@@ -9,8 +9,9 @@ async function filtered(
   pieces: (string | Buffer)[],
   onMessage: (message: unknown) => unknown = (message) => message,
   maxBytes = 10_000,
+  whenLarger: 'pass' | 'fail' = 'fail',
 ): Promise<string> {
-  const filter = new EventFilter(onMessage, maxBytes);
+  const filter = new EventFilter({ onMessage: async (message) => onMessage(message), maxBytes, whenLarger });
   return (await buffer(Readable.from(pieces.map((piece) => Buffer.from(piece))).pipe(filter))).toString();
 }
 
@@ -79,11 +80,17 @@ describe('a stream of events', () => {
   });
 
   it('lets go of an event as soon as it is whole', async () => {
-    const filter = new EventFilter((message) => message, 1000);
+    const filter = new EventFilter({
+      onMessage: async (message) => message,
+      maxBytes: 1000,
+      whenLarger: 'fail',
+    });
+    const events = filter[Symbol.asyncIterator]();
+    const next = async () => String((await events.next()).value);
     filter.write('data: {"a":1}\n\ndata: {"b"');
-    expect(String(filter.read())).toBe('data: {"a":1}\n\n');
+    expect(await next()).toBe('data: {"a":1}\n\n');
     filter.write(':2}\n\n');
-    expect(String(filter.read())).toBe('data: {"b":2}\n\n');
+    expect(await next()).toBe('data: {"b":2}\n\n');
   });
 
   it('drops what is no whole event at the end, as clients do', async () => {
@@ -100,5 +107,11 @@ describe('a stream of events', () => {
         1000,
       ),
     ).resolves.toHaveLength(20 * 108);
+  });
+
+  it('lets pass unseen what is too large to be held, where that is wanted, and looks at the next one', async () => {
+    const large = `data: ${'x'.repeat(5000)}low\n\n`;
+    const pieces = [large.slice(0, 2000), large.slice(2000), 'data: {"text":"low"}\n\n'];
+    expect(await filtered(pieces, shout, 1000, 'pass')).toBe(`${large}data: {"text":"HIGH"}\n\n`);
   });
 });
