@@ -57,7 +57,6 @@ describe('the settings that are kept', () => {
     expect(unusualSettings({ ...DEFAULT_SETTINGS, scopes: ['mcp:all'], network: 'private' })).toEqual({
       scopes: ['mcp:all'],
       network: 'private',
-  endedLoginTexts: ['HTTP 401'],
     });
     expect(unusualSettings(UNUSUAL)).toEqual(UNUSUAL);
   });
