@@ -18,12 +18,13 @@ interface ServeOptions {
   tlsCert?: string;
   tlsKey?: string;
   insecureListen?: boolean;
+  auditArguments?: boolean;
 }
 
 /** `broker serve`: the daemon. */
 export function serveCommand(): Command {
   return new Command('serve')
-    .description('the daemon: hand out fresh tokens to agents')
+    .description('the daemon: hand out fresh tokens to agents, and let them through to MCP servers')
     .option('--listen <address>', `where, such as ${DEFAULT_LISTEN} or unix:/path (repeatable)`, collect)
     .option('--public-url <url>', 'URL under which others reach it')
     .option('--allowed-host <host>', 'further Host header to answer to (repeatable)', collect)
@@ -33,6 +34,7 @@ export function serveCommand(): Command {
     .option('--tls-cert <file>', 'certificate, PEM')
     .option('--tls-key <file>', 'its key, PEM')
     .option('--insecure-listen', 'allow other addresses than loopback without TLS')
+    .option('--audit-arguments', 'write down what agents call tools with, not only a hash of it')
     .addHelpText(
       'after',
       '\nExamples:\n  broker serve\n  broker serve --listen 127.0.0.1:9000 --listen unix:/run/broker/broker.sock',
@@ -61,6 +63,7 @@ async function run(options: ServeOptions, command: Command): Promise<void> {
       socketGroup: options.socketGroup,
       tls: readTls(options),
       insecureListen: options.insecureListen ?? false,
+      auditArguments: options.auditArguments,
     },
     { clock: systemClock, log },
   ).catch(async (error: unknown) => {
