@@ -1,44 +1,47 @@
 /**
- * The client that the MCP conformance suite tests: our broker, an operator who signs in, and an agent that calls
- * `test-tool`. The suite's runner starts it with the server's URL as last argument and the rest in the environment.
- *
- * Exits with 0 when the tool has answered. Otherwise says why on stderr, a refusal of the broker as
- * `code: message`, and exits with what `broker` itself would.
+ * What the suite's runner starts, with the server's URL as last argument and the rest in the environment. It hands them
+ * to the client in the process that started the runner, whose modules are loaded already, and ends as that one says.
+ * `CONFORMANCE_CLIENT` is its socket. Without it, the client runs here.
  */
-import { openBroker } from '../../src/broker/index.ts';
-import { exitCodeFor } from '../../src/cli/exit-codes.ts';
-import { readSettings } from '../../src/config.ts';
-import { BrokerError } from '../../src/errors.ts';
-import { createLog } from '../../src/log.ts';
-import { createHome } from '../support/home.ts';
-import { openGateway } from './gateway.ts';
-import { useTestTool } from './mcp-calls.ts';
-import { setUp } from './set-up.ts';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 
-const NAME = 'conformance';
+/** What the runner wants done. */
+export interface Task {
+  url: string;
+  scenario: string;
+  /** Revision of MCP. */
+  version: string;
+  /** JSON: what the scenario gives the client to know. */
+  context: string;
+}
 
-const url = process.argv.at(-1) ?? '';
+/** How it went. */
+export interface Ended {
+  exitCode: number;
+  stderr: string;
+}
+
 const {
+  CONFORMANCE_CLIENT: client,
   MCP_CONFORMANCE_SCENARIO: scenario = '',
   MCP_CONFORMANCE_PROTOCOL_VERSION: version = '',
   MCP_CONFORMANCE_CONTEXT: context = '{}',
 } = process.env;
+const task: Task = { url: process.argv.at(-1) ?? '', scenario, version, context };
 
-const home = await createHome();
-const settings = readSettings({ home: home.env.BROKER_HOME as string }, { ...home.env });
-const broker = await openBroker({ settings, log: createLog('warn'), create: true });
-try {
-  const connect = await setUp(broker, NAME, { scenario, url, context: JSON.parse(context) }, home.path);
-  await useTestTool(version, await openGateway(broker, NAME, url, connect));
-} catch (error) {
-  process.stderr.write(`${describe(error)}\n`);
-  process.exitCode = exitCodeFor(error);
-} finally {
-  await broker.close();
-  await home.remove();
+const { exitCode, stderr } = await (client === undefined ? runHere() : runThere(client));
+process.stderr.write(stderr);
+process.exitCode = exitCode;
+
+async function runThere(path: string): Promise<Ended> {
+  const socket = connect(path);
+  socket.end(JSON.stringify(task));
+  return JSON.parse(await text(socket)) as Ended;
 }
 
-function describe(error: unknown): string {
-  if (error instanceof BrokerError) return `${error.code}: ${error.message}\n${error.hint ?? ''}`;
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+/** As a person starts it who wants to see one scenario. */
+async function runHere(): Promise<Ended> {
+  const { runClient } = await import('./client.ts');
+  return runClient(task);
 }

@@ -4,10 +4,15 @@
  * Its runner starts the servers of the scenario, then `adapter.ts`, then judges what the servers saw.
  */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import type { Task } from './adapter.ts';
+import { runClient } from './client.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
 const RUNNER = join(CHECKOUT, 'node_modules/@modelcontextprotocol/conformance/dist/index.js');
@@ -52,11 +57,13 @@ export interface Suite {
 /** The suite with a place for its results. */
 export async function openSuite(): Promise<Suite> {
   const directory = await mkdtemp(join(tmpdir(), 'conformance-'));
+  const client = await listenForTasks(join(directory, 'client'));
   // Each run loads the same code: compiled once, it starts in two thirds of the time.
   const environment = {
     ...process.env,
     PATH: `${dirname(process.execPath)}${delimiter}${process.env.PATH ?? ''}`,
     NODE_COMPILE_CACHE: join(directory, 'compiled'),
+    CONFORMANCE_CLIENT: join(directory, 'client'),
   };
   const limited = atOnce(MAX_RUNS_AT_ONCE);
   return {
@@ -74,17 +81,31 @@ export async function openSuite(): Promise<Suite> {
         const { exitCode, stderr } = await start(command, environment);
         return readResult(output, exitCode, stderr);
       }),
-    close: () => rm(directory, { recursive: true }),
+    async close() {
+      client.close();
+      await rm(directory, { recursive: true });
+    },
   };
 }
 
-interface Ended {
+/** Runs the client for every adapter that comes. */
+async function listenForTasks(path: string): Promise<Server> {
+  const server = createServer({ allowHalfOpen: true }, async (socket) => {
+    const task = JSON.parse(await text(socket.iterator({ destroyOnReturn: false }))) as Task;
+    socket.end(JSON.stringify(await runClient(task)));
+  });
+  server.listen(path);
+  await once(server, 'listening');
+  return server;
+}
+
+interface RunnerEnd {
   exitCode: number | null;
   stdout: string;
   stderr: string;
 }
 
-function start(args: string[], env: NodeJS.ProcessEnv): Promise<Ended> {
+function start(args: string[], env: NodeJS.ProcessEnv): Promise<RunnerEnd> {
   const child = spawn(process.execPath, [RUNNER, ...args], {
     cwd: CHECKOUT,
     env,

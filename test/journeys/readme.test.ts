@@ -94,7 +94,7 @@ test('the README has just the commands that are run here', () => {
     expect(PACKAGE.scripts.pretest).toContain(`npm run ${script}`);
 });
 
-test('the four lines of the real thing work one after the other', async () => {
+test.concurrent('the four lines of the real thing work one after the other', async () => {
   const [, , login = '', agent = '', serve = '', curl = '', again = ''] = commands;
 
   const first = start(login);
@@ -125,7 +125,7 @@ test('the four lines of the real thing work one after the other', async () => {
   expect(daemon.output()).toContain('stopped');
 }, 60_000);
 
-test('the demo ends well and shows exactly one refresh', async () => {
+test.concurrent('the demo ends well and shows exactly one refresh', async () => {
   const demo = start('npm run demo');
   expect(await demo.exit(), demo.output()).toBe(0);
   expect(demo.output()).toContain('sign-ins: 1   refreshes: 1');

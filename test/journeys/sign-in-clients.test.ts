@@ -3,6 +3,8 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { ConnectionView } from '../../src/broker/connections.ts';
+import { OPERATOR } from '../../src/broker/context.ts';
 import type { AuthorizationServerOptions } from '../support/authorization-server.ts';
 import { freePort } from '../support/free-port.ts';
 import { type HostedDocument, hostDocument } from '../support/hosted-document.ts';
@@ -29,12 +31,16 @@ const registrations = () =>
 async function expectSignIn(args: string[]): Promise<void> {
   const { code, stderr } = await journey.login({ args });
   expect(code, stderr).toBe(0);
-  const refreshed = await journey.run(['refresh', 'demo']);
-  expect(refreshed, refreshed.stderr).toMatchObject({ code: 0 });
+  expect(await journey.here((broker) => broker.refresh(OPERATOR, 'demo'))).toBe(0);
 }
 
-const show = async () =>
-  JSON.parse((await journey.run(['show', 'demo', '--json'])).stdout) as Record<string, string>;
+async function show(): Promise<Partial<ConnectionView>> {
+  let shown: ConnectionView | undefined;
+  await journey.here(async (broker) => {
+    shown = await broker.show(OPERATOR, 'demo');
+  });
+  return { ...shown };
+}
 
 /** A client the vendor made for us. */
 const entered = (port: number, changes: object) => ({
@@ -127,7 +133,7 @@ describe('a client metadata document', () => {
       client_source: 'metadata_document',
       redirect_uri: `http://127.0.0.1:${port}/callback`,
     });
-    expect((await journey.run(['refresh', 'demo'])).code).toBe(0);
+    expect(await journey.here((broker) => broker.refresh(OPERATOR, 'demo'))).toBe(0);
   });
 
   it('that is not what it should be is refused, saying what to host', async () => {

@@ -2,6 +2,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { OPERATOR } from '../../src/broker/context.ts';
+import { changeAnswer } from '../support/changed-answer.ts';
 import { freePort } from '../support/free-port.ts';
 import { eventsOf, expectFailure, type Journey, startJourney } from '../support/journey.ts';
 import { openPage } from '../support/sign-in.ts';
@@ -18,15 +20,11 @@ afterEach(() => journey.close());
 
 /** The login works: an agent's token comes out, and a refresh brings another one. */
 async function expectWorking(): Promise<void> {
-  const first = await journey.run(['token', 'demo']);
-  expect(first, first.stderr).toMatchObject({ code: 0 });
-  const refreshed = await journey.run(['refresh', 'demo']);
-  expect(refreshed, refreshed.stderr).toMatchObject({ code: 0 });
-  const second = await journey.run(['token', 'demo']);
-  expect(second.stdout).not.toBe(first.stdout);
-  expect(await journey.authorizationServer.tokenIsActive(second.stdout.trim())).toMatchObject({
-    active: true,
-  });
+  const first = await journey.servedToken();
+  expect(await journey.here((broker) => broker.refresh(OPERATOR, 'demo'))).toBe(0);
+  const second = await journey.servedToken();
+  expect(second).not.toBe(first);
+  expect(await journey.authorizationServer.tokenIsActive(second)).toMatchObject({ active: true });
 }
 
 const login = (...args: string[]) => journey.start(['login', journey.mcp.url, '--name', 'demo', ...args]);
@@ -86,6 +84,15 @@ describe('signing in by paste', () => {
 });
 
 describe('signing in on another device', () => {
+  /** The server wants to be asked every second: five are the default (RFC 8628 §3.2). */
+  beforeEach(() =>
+    journey.authorizationServer.fail((request) =>
+      request.path === '/device/auth'
+        ? changeAnswer(request, (body) => ({ ...body, interval: 1 }))
+        : undefined,
+    ),
+  );
+
   it('shows a code, and is done when the person has typed it in', async () => {
     const process = login('--device', '--json');
     const [line = ''] = await process.waitFor(/^\{"event":"device_code".*$/m);

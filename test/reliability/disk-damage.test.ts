@@ -11,6 +11,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { OPERATOR } from '../../src/broker/context.ts';
 import type { Step } from '../../src/steps.ts';
 import { type DiskWorld, startDiskWorld } from '../support/disk-world.ts';
 import { isRefresh } from '../support/gate.ts';
@@ -60,7 +61,7 @@ describe('a vault file', () => {
     try {
       // The login that lived through it all.
       putBack(path, backup);
-      expect((await world.run(['refresh', 'demo'])).code).toBe(0);
+      expect(await world.here((broker) => broker.refresh(OPERATOR, 'demo'))).toBe(0);
       await world.expectNothingLost(2);
     } finally {
       await close();
@@ -148,7 +149,7 @@ describe('a vault', () => {
     expect(result.code, result.stderr).toBe(3);
     expect(result.stderr).toContain('restore it from a backup');
     putBack(world.vaultPath, backup);
-    expect((await world.run(['refresh', 'demo'])).code).toBe(0);
+    expect(await world.here((broker) => broker.refresh(OPERATOR, 'demo'))).toBe(0);
     await world.expectNothingLost(3);
   });
 
@@ -163,7 +164,7 @@ describe('a vault', () => {
     const daemon = await world.startDaemon();
     expect((await daemon.ask()).json.access_token).toBe(json.access_token);
     expect(isIntact()).toEqual([{ integrity_check: 'ok' }]);
-    expect((await world.run(['refresh', 'demo'])).code).toBe(0);
+    expect(await world.here((broker) => broker.refresh(OPERATOR, 'demo'))).toBe(0);
     await world.expectNothingLost(3);
   });
 
@@ -171,13 +172,13 @@ describe('a vault', () => {
     await killRefreshAt('refresh.journaled');
     expect(journal(world.vaultPath)).toHaveLength(1);
     tearLog();
-    expect((await world.run(['list'])).code).toBe(0);
+    expect(await world.here((broker) => broker.list(OPERATOR))).toBe(0);
     expect(isIntact()).toEqual([{ integrity_check: 'ok' }]);
     expect(journal(world.vaultPath)).toEqual([]);
     expect(world.authorizationServer.requests.filter(isRefresh)).toEqual([]);
 
     world.endLeases();
-    expect((await world.run(['refresh', 'demo'])).code).toBe(0);
+    expect(await world.here((broker) => broker.refresh(OPERATOR, 'demo'))).toBe(0);
     await world.expectNothingLost(2);
   });
 
@@ -186,7 +187,7 @@ describe('a vault', () => {
     expect(connectionRow(world.vaultPath)).toMatchObject({ generation: 2 });
     const [, answered] = world.authorizationServer.requests.filter(({ path }) => path === '/token');
     tearLog();
-    expect((await world.run(['list'])).code).toBe(0);
+    expect(await world.here((broker) => broker.list(OPERATOR))).toBe(0);
     expect(isIntact()).toEqual([{ integrity_check: 'ok' }]);
     expect(connectionRow(world.vaultPath)).toMatchObject({ generation: 1, state: 'ok' });
     expect(journal(world.vaultPath)).toMatchObject([{ generation: 1, attempt: 1, outcome: null }]);
@@ -198,7 +199,7 @@ describe('a vault', () => {
         : undefined,
     );
     world.endLeases();
-    expect((await world.run(['refresh', 'demo'])).code).toBe(0);
+    expect(await world.here((broker) => broker.refresh(OPERATOR, 'demo'))).toBe(0);
     expect(journal(world.vaultPath)).toMatchObject([
       { attempt: 1, outcome: 'superseded' },
       { attempt: 2, outcome: 'success' },

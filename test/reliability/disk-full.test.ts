@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { OPERATOR } from '../../src/broker/context.ts';
 import { type DiskWorld, startDiskWorld } from '../support/disk-world.ts';
 import { MOUNTING, makeReadOnly, toSmallDisk } from '../support/failing-disk.ts';
 import { createGate } from '../support/gate.ts';
@@ -37,8 +38,7 @@ async function expectRefused(world: DiskWorld, args: string[], why: RegExp): Pro
 }
 
 async function expectRefresh(world: DiskWorld): Promise<void> {
-  const { code, stderr } = await world.run(['refresh', 'demo']);
-  expect(code, stderr).toBe(0);
+  expect(await world.here((broker) => broker.refresh(OPERATOR, 'demo'))).toBe(0);
 }
 
 describe.skipIf(MOUNTING.isMissing)(`a disk${MOUNTING.note}`, () => {
@@ -70,7 +70,7 @@ describe.skipIf(MOUNTING.isMissing)(`a disk${MOUNTING.note}`, () => {
       expect(headers['retry-after']).toBe('5');
       expect(json.detail).toMatch(/ full$/);
       for (const command of ['token', 'refresh']) await expectFull(world, command, 'demo');
-      expect((await world.run(['list'])).code).toBe(0);
+      expect(await world.here((broker) => broker.list(OPERATOR))).toBe(0);
       expect(presentations(world)).toEqual([0]);
 
       disk.makeRoom();
@@ -170,7 +170,7 @@ describe.skipIf(MOUNTING.isMissing)(`a vault that is read-only${MOUNTING.note}`,
         /^error: the vault .*(unable to open database file|readonly database)$/,
       );
     // What can be read without writing is shown.
-    expect((await world.run(['list'])).code).toBe(list);
+    expect(await world.here((broker) => broker.list(OPERATOR))).toBe(list);
     expect(requestsTo(world, '/token')).toHaveLength(1);
     expect(requestsTo(world, '/token/revocation')).toEqual([]);
 

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import { OPERATOR } from '../../src/broker/context.ts';
 import { type DiskWorld, startDiskWorld, type WaitingDaemon } from '../support/disk-world.ts';
 import { REFUSING, refuseWrites } from '../support/failing-disk.ts';
 import type { CallAnswer } from '../support/http-call.ts';
@@ -103,7 +104,7 @@ describe.skipIf(REFUSING.isMissing)(`a daemon that cannot save a new pair${REFUS
     expect(world.heldLeases()).toHaveLength(1);
     await expectWell(world, { ...stopped, ...(await world.startDaemon()) });
     world.endLeases();
-    expect((await world.run(['refresh', 'demo'])).code).toBe(0);
+    expect(await world.here((broker) => broker.refresh(OPERATOR, 'demo'))).toBe(0);
     await world.expectNothingLost(3);
   });
 
@@ -116,7 +117,7 @@ describe.skipIf(REFUSING.isMissing)(`a daemon that cannot save a new pair${REFUS
 
     await expectWell(world, { ...killed, ...(await world.startDaemon()) });
     world.endLeases();
-    expect((await world.run(['refresh', 'demo'])).code).toBe(0);
+    expect(await world.here((broker) => broker.refresh(OPERATOR, 'demo'))).toBe(0);
     await world.expectNothingLost(3);
   });
 
@@ -124,7 +125,7 @@ describe.skipIf(REFUSING.isMissing)(`a daemon that cannot save a new pair${REFUS
     const world = await startDiskWorld(context);
     const daemon = await strand(world);
     await daemon.asked;
-    expect((await world.run(['list'])).code).toBe(0);
+    expect(await world.here((broker) => broker.list(OPERATOR))).toBe(0);
     expect(world.rescueFiles()).toEqual([]);
     const { accessToken } = await world.stored();
     expect(await world.stored()).toMatchObject({ generation: 2 });

@@ -1,6 +1,7 @@
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { OPERATOR } from '../../src/broker/context.ts';
 import { LEASE_MS } from '../../src/broker/lease.ts';
 import { DEFAULT_LOGIN_TIMEOUT_MS } from '../../src/broker/login.ts';
 import { STEPS, type Step } from '../../src/steps.ts';
@@ -113,8 +114,7 @@ async function expectWhole(row: KillRow, before: Before): Promise<void> {
     expect(await run('list')).toMatchObject({ code: 3, stdout: '' });
     useNewKey();
   }
-  const list = await run('list');
-  expect(list.code, list.stderr).toBe(0);
+  expect(await world.here((broker) => broker.list(OPERATOR))).toBe(0);
   expect(rowsOf(world.vaultPath, 'PRAGMA integrity_check')).toEqual([{ integrity_check: 'ok' }]);
   expect(rowsOf(world.vaultPath, 'PRAGMA foreign_key_check')).toEqual([]);
   const now = Date.now();
@@ -185,10 +185,12 @@ async function goOn({ journey, vault, next }: KillRow, before: Before): Promise<
       return expectRefresh(next === 'succeeds' ? 0 : 2);
     }
     case 'logout': {
-      const { code, stderr } = await run('logout', 'demo');
-      expect(code, stderr).toBe(next === 'succeeds' ? 0 : 2);
+      const code = await world.here(async (broker) => {
+        expect((await broker.logout(OPERATOR, 'demo')).revocation).toBe('revoked');
+      });
+      expect(code).toBe(next === 'succeeds' ? 0 : 2);
       expect((await before.daemon?.ask())?.status).toBe(404);
-      expect((await run('list')).code).toBe(0);
+      expect(await world.here((broker) => broker.list(OPERATOR))).toBe(0);
       return;
     }
     case 'new data key':
@@ -215,8 +217,7 @@ const sealingKeys = () =>
   );
 
 async function expectRefresh(code: 0 | 2): Promise<void> {
-  const refreshed = await run('refresh', 'demo');
-  expect(refreshed.code, refreshed.stderr).toBe(code);
+  expect(await world.here((broker) => broker.refresh(OPERATOR, 'demo'))).toBe(code);
 }
 
 /** Everything the server still has for us is here, but what the row says; nothing was presented too often. */

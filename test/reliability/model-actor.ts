@@ -58,6 +58,8 @@ export function createActor(world: PeerWorld, judge: Judge, recovery: RecoveryPo
   const { network, server, turnstile } = world;
   const logins = new Set<WaitingLogin>();
   const everyLogin = new Set<PendingLogin>();
+  /** Whether the person of a login came back, and it has gone on for some steps only. */
+  let isLoginMoving = false;
   const highest = new WeakMap<Peer, { life: number; generation: number }>();
   // One that ended without being given back counts too: who takes it first waits for a sleeper's answer.
   const lease = world.database.prepare(
@@ -74,7 +76,7 @@ export function createActor(world: PeerWorld, judge: Judge, recovery: RecoveryPo
     const others = [...world.calls].filter(
       ({ peer, tag }) => peer.condition === 'awake' && tag !== LOGIN_TAG,
     );
-    const isFree = lease.get() === undefined && !isWaiting();
+    const isFree = lease.get() === undefined && !isWaiting() && !isLoginMoving;
     return isFree && others.length === 0 && !network.isHolding() && world.peers[at]?.stop === undefined;
   }
 
@@ -210,7 +212,10 @@ export function createActor(world: PeerWorld, judge: Judge, recovery: RecoveryPo
     const before = judge.grant();
     const wasAlone = isAlone(begun.peer.place);
     pending.paste(server.approve(url));
-    if (steps !== undefined) return turnstile.step(steps);
+    if (steps !== undefined) {
+      isLoginMoving = true;
+      return turnstile.step(steps);
+    }
     await turnstile.settle();
     judge.catchUp();
     if (begun.result === undefined) return;
@@ -354,6 +359,7 @@ export function createActor(world: PeerWorld, judge: Judge, recovery: RecoveryPo
 
   async function settle(): Promise<void> {
     await turnstile.settle();
+    isLoginMoving = false;
     await judge.check();
   }
 

@@ -24,6 +24,7 @@ import {
   retryAfterOf,
   type Wish,
 } from './model.ts';
+import { type Manner, nextManner, watchManners } from './model-manners.ts';
 
 /** What a broker was told, until it has written it down. */
 interface Heard {
@@ -35,6 +36,11 @@ interface Heard {
   meaning: Meaning;
   pair: Pair | undefined;
   retryAfterMs: number;
+  /** How a refresh was asked for, and how it must be next. */
+  manner: Manner | undefined;
+  another: Manner | undefined;
+  /** Whether its sender slept while it was on its way. */
+  wasAsleep: boolean;
   /** Whether the server was made to say what it does not mean. */
   isLie: boolean;
   heardAt: number;
@@ -97,12 +103,12 @@ export function createJudge(world: PeerWorld, recovery: RecoveryPolicy, count: C
   const shown = new WeakMap<Letter, { life: number; generation: number; attempt: number }>();
   /** Refresh tokens the server has called dead for good. */
   const buried = new Set<string>();
+  const object = (what: string) => void objections.push(what);
+  const manners = watchManners(network.inFlight, object, count);
   let grant: Grant | undefined;
   let newest: Pair | undefined;
   let hasLied = false;
   let [life, lastRow, sent, rows, lifeLoggedOut] = [0, 0, 0, 0, 0];
-
-  const object = (what: string) => void objections.push(what);
 
   function apply(event: GrantEvent): void {
     const before = grant;
@@ -115,6 +121,7 @@ export function createJudge(world: PeerWorld, recovery: RecoveryPolicy, count: C
       event.kind === 'answered' && event.meaning === 'final' && event.generation === before?.generation;
     if (isFinal && grant?.state !== 'degraded') buried.add(before?.current.refreshToken ?? '');
     const pair = event.kind === 'answered' || event.kind === 'login' ? event.pair : undefined;
+    if (event.kind === 'logout' || event.kind === 'login') manners.mayForget();
     if (event.kind === 'logout') [newest, rows] = [undefined, 0];
     else if (pair) newest = pair;
     if (grant?.spare && grant.spare !== before?.spare) count('late pairs');
@@ -176,7 +183,10 @@ export function createJudge(world: PeerWorld, recovery: RecoveryPolicy, count: C
     );
     if (!answer) return;
     const before = grant;
-    apply({ kind: 'answered', ...answer, at });
+    const { peer, manner, another, wasAsleep } = answer;
+    apply({ kind: 'answered', ...answer, isMisasked: another !== undefined, at });
+    if (another) manners.refused(peer, another, wasAsleep);
+    if (isSuccess && manner) manners.worked(peer, manner);
     if (answer.isLie && before?.generation === answer.generation) hasLied = true;
     const isLate = isSuccess && (grant?.life !== answer.life || before?.generation !== answer.generation);
     if (isSuccess && outcome !== (isLate ? 'late' : 'ok')) object(`a pair was recorded as ${outcome}`);
@@ -189,19 +199,20 @@ export function createJudge(world: PeerWorld, recovery: RecoveryPolicy, count: C
     }
   }
 
-  function onStep(step: Step, _peer: Peer, tag: string | undefined): void {
+  function onStep(step: Step, peer: Peer, tag: string | undefined): void {
     if (step === 'logout.erased') lifeLoggedOut = Number(tag?.split(' ')[1]);
     if (step === 'logout.erased' || step === 'refresh.journaled') catchUp();
-    if (step === 'refresh.journaled') onJournaled(tag);
+    if (step === 'refresh.journaled') onJournaled(peer, tag);
   }
 
-  function onJournaled(tag: string | undefined): void {
+  function onJournaled(peer: Peer, tag: string | undefined): void {
     const entry = journal.get() as { generation: number; attempt: number; token: string } | undefined;
     if (!grant || entry?.generation !== grant.generation || entry.token !== grant.current.refreshToken) {
       object('the journal is about another token than the current one');
       return;
     }
-    const wish: Wish = tag === 'refresh' ? 'now' : tag === undefined ? 'on schedule' : 'for a caller';
+    const isNow = tag === 'refresh' || manners.isFollowing(peer);
+    const wish: Wish = isNow ? 'now' : tag === undefined ? 'on schedule' : 'for a caller';
     const why = objection(grant, wish, world.now());
     if (why !== undefined) object(`a refresh token is shown ${wish}: ${why}`);
     apply({ kind: 'shown', attempt: entry.attempt, at: world.now() });
@@ -225,16 +236,18 @@ export function createJudge(world: PeerWorld, recovery: RecoveryPolicy, count: C
       if (other === letter || other.token?.fingerprint !== token.fingerprint) continue;
       if (!other.wasAsleep) object('two presentations of one refresh token at a time');
     }
+    manners.onSend(letter);
     shown.set(letter, { life, generation: entry.generation, attempt: entry.attempt });
   }
 
   function onEnd(letter: Letter): void {
-    const { peer, kind, body, served, fault } = letter;
+    const { peer, kind, body, served, fault, manner, wasAsleep } = letter;
     if (fault !== undefined) count('faults met');
     const pair = letter.end === 'answered' ? readPair(body, letter, world.now()) : undefined;
     if (kind === 'code' && pair) {
       const login = { life: 0, generation: 0, attempt: 0, meaning: 'success', retryAfterMs: 0 } as const;
-      heard.add({ ...login, peer, pair, isLie: false, heardAt: world.now() });
+      const asked = { manner: undefined, another: undefined, wasAsleep: false };
+      heard.add({ ...login, ...asked, peer, pair, isLie: false, heardAt: world.now() });
     }
     const what = shown.get(letter);
     if (!what) return;
@@ -243,12 +256,14 @@ export function createJudge(world: PeerWorld, recovery: RecoveryPolicy, count: C
     const heardFault = letter.end === 'answered' ? fault : undefined;
     const retryAfterMs = retryAfterOf(heardFault, served?.presentation?.at ?? now, now);
     const isLie = meaning === 'final' && served?.presentation?.outcome === 'unseen';
-    const news = { ...what, peer, meaning, retryAfterMs, isLie, heardAt: now };
+    const another = manner && meaning === 'config error' ? nextManner(manner, body.error) : undefined;
+    const news = { ...what, peer, meaning, retryAfterMs, manner, another, wasAsleep, isLie, heardAt: now };
     heard.add({ ...news, pair: meaning === 'success' ? pair : undefined });
   }
 
   async function check(): Promise<void> {
     catchUp();
+    manners.check();
     for (const { peer, generation, meaning, heardAt } of heard) {
       // A login that was overtaken while it was being saved tries again after a moment.
       const hasTime = generation === 0 && world.now() - heardAt < SAVE_AGAIN_MS;

@@ -29,7 +29,12 @@ export async function runInterleavings(
   return counts;
 }
 
-async function live(given: Conditions, commands: Command[], count: Count): Promise<void> {
+/** Runs one. Rejects when it breaks a rule. */
+export async function live(
+  given: Conditions,
+  commands: Command[],
+  count: Count = () => undefined,
+): Promise<void> {
   const { order, hasDaemon, recovery } = given;
   const random = seeded(order);
   // Jitter, and whatever else is left to chance, is the same when it is run again.

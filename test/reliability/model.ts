@@ -78,6 +78,8 @@ export interface Answered {
   /** Set with `success`. */
   pair: Pair | undefined;
   retryAfterMs: number;
+  /** Whether it refused how it was asked, and there is another manner to ask in. */
+  isMisasked: boolean;
   at: number;
 }
 
@@ -145,6 +147,8 @@ function afterAnswer(grant: Grant, event: Answered): Grant {
     return pair.isBearer ? renewed : { ...renewed, state: 'config_error', failures: 1 };
   }
   const showings = grant.showings.map((each) => (each.attempt === attempt ? { ...each, meaning, at } : each));
+  // It used nothing up, and the next one follows at once.
+  if (event.isMisasked) return { ...grant, showings };
   // Dead stays dead, whatever is heard by one who asked before that was known.
   if (grant.state === 'login_required') return { ...grant, showings };
   return afterRefusal({ ...grant, showings, failures: grant.failures + 1 }, event);
@@ -258,7 +262,9 @@ export function meaningOf(
   if (isTimedOut) return 'unknown';
   const isServersOwn = fault === undefined || FAULTS[fault].act.kind === 'change';
   if (isServersOwn) {
-    return outcome === 'rotated' || outcome === 'kept' || outcome === 'grace' ? 'success' : 'final';
+    if (outcome === 'rotated' || outcome === 'kept' || outcome === 'grace') return 'success';
+    // It was asked for another resource, or for none.
+    return outcome === 'refused' ? 'config error' : 'final';
   }
   const row = FAULT_ROWS.find((each) => each.fault === fault && each.deadTokenErrors === undefined);
   return (row?.verdict ?? 'unknown').replace('_', ' ') as Meaning;

@@ -16,7 +16,7 @@ import {
   type TracedProcess,
 } from '../support/process-world.ts';
 import { type LedgerEntry, refreshLedger } from '../support/refresh-ledger.ts';
-import { openPage } from '../support/sign-in.ts';
+import { openPage, signIn } from '../support/sign-in.ts';
 import { storedLogin } from '../support/stored-login.ts';
 import { auditTrail, connectionRow, journal } from '../support/vault-file.ts';
 import { SUSPEND_ROWS, type SuspendRow, type Whose } from './suspend-matrix.ts';
@@ -36,16 +36,19 @@ const inGrace: FaultRule = (request) => {
   return earlier && { status: 200, body: earlier.answer as object };
 };
 
-/** Runs a command of another process; its exit code. */
-async function run(...args: string[]): Promise<number | null> {
-  return (await world.run(args)).code;
-}
-
-/** Signs in anew, from another port so that two logins may wait for their persons; the exit code. */
-async function login(): Promise<number | null> {
-  const port = String(await freePort());
-  return (await world.login({ args: ['--callback-port', port] })).code;
-}
+/** What others do meanwhile, in this process; the exit code. */
+const others = {
+  refresh: () => world.here((broker) => broker.refresh(OPERATOR, 'demo')),
+  logout: () =>
+    world.here(async (broker) => {
+      expect((await broker.logout(OPERATOR, 'demo')).revocation).toBe('revoked');
+    }),
+  /** Signs in anew, from another port so that two logins may wait for their persons. */
+  async login() {
+    const callbackPort = await freePort();
+    return world.here((broker) => signIn(broker, world.authorizationServer, world.mcp.url, { callbackPort }));
+  },
+};
 
 /** Everything the server still takes is here, but so many. */
 async function expectNothingLost(leftAtServer: number): Promise<void> {
@@ -114,9 +117,7 @@ describe('a process that sleeps until its lease has ended', () => {
       const { sleeper, said } = await sleep(row);
       const asleepAt = ledger().length;
       world.endLeases();
-      expect(row.meanwhile === 'login' ? await login() : await run(row.meanwhile, 'demo')).toBe(
-        row.otherCode,
-      );
+      expect(await others[row.meanwhile]()).toBe(row.otherCode);
       const wokenAt = ledger().length;
       wake(sleeper);
 
@@ -179,7 +180,7 @@ describe('a daemon that sleeps while its refresh is at the server, and wakes whe
 
   it('serves the newer pair when another process has refreshed inside a grace window', async () => {
     await sleep(inGrace);
-    expect(await run('refresh', 'demo')).toBe(0);
+    expect(await others.refresh()).toBe(0);
     await expectAnswer(2);
     expect(mostPresented()).toBe(2);
     await expectNothingLost(0);
@@ -188,7 +189,7 @@ describe('a daemon that sleeps while its refresh is at the server, and wakes whe
 
   it('serves the newer login, and keeps the late pair as its spare', async () => {
     await sleep();
-    expect(await login()).toBe(0);
+    expect(await others.login()).toBe(0);
     await expectAnswer(2);
     const [, late, newest] = ledger();
     expect(await stored()).toMatchObject({ refreshToken: newest?.fingerprint, spare: late?.fingerprint });
@@ -204,7 +205,7 @@ describe('a daemon that sleeps while its refresh is at the server, and wakes whe
 
   it('finds nothing when another process has logged out, and nothing is left at the server', async () => {
     await sleep();
-    expect(await run('logout', 'demo')).toBe(0);
+    expect(await others.logout()).toBe(0);
     wake(daemon);
     expect(await asked).toMatchObject({ status: 404, json: { code: 'not_found' } });
     await expectNothingLost(0);

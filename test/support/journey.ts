@@ -2,8 +2,10 @@
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { OPERATOR } from '../../src/broker/context.ts';
-import { openBroker } from '../../src/broker/index.ts';
+import { type Broker, openBroker } from '../../src/broker/index.ts';
+import { exitCodeFor } from '../../src/cli/exit-codes.ts';
 import { readSettings } from '../../src/config.ts';
+import { BrokerError } from '../../src/errors.ts';
 import { createLog } from '../../src/log.ts';
 import {
   type AuthorizationServer,
@@ -56,6 +58,13 @@ export interface Journey {
   beginLogin(options?: Pick<LoginOptions, 'target' | 'args'>): Promise<WaitingLogin>;
   /** A whole login, driven by its events as another program would. */
   login(options?: LoginOptions): Promise<LoginResult>;
+  /**
+   * What a command of another process would do, done by this one: for what comes before or after the process that is
+   * tested. The exit code it would have had.
+   */
+  here(command: (broker: Broker) => Promise<unknown>): Promise<number>;
+  /** Lets an agent ask for tokens of these connections; its key. */
+  addAgent(name: string, ...allow: string[]): Promise<string>;
   /** The token of `demo`, asked for without starting a process: proof that the vault opens and its login works. */
   servedToken(): Promise<string>;
   /** Starts the daemon on a free port. */
@@ -84,6 +93,17 @@ export async function startJourney(
     return { process, authorizationUrl: (JSON.parse(line) as { url: string }).url };
   }
 
+  /** The broker on the vault of the home, opened in this process and closed again. */
+  async function withBroker<T>(work: (broker: Broker) => Promise<T>): Promise<T> {
+    const settings = readSettings({ home: home.env.BROKER_HOME as string }, { ...home.env });
+    const broker = await openBroker({ settings, log: createLog('silent'), create: false });
+    try {
+      return await work(broker);
+    } finally {
+      await broker.close();
+    }
+  }
+
   return {
     home,
     authorizationServer,
@@ -108,15 +128,21 @@ export async function startJourney(
         page,
       };
     },
-    async servedToken() {
-      const settings = readSettings({ home: home.env.BROKER_HOME as string }, { ...home.env });
-      const broker = await openBroker({ settings, log: createLog('silent'), create: false });
-      try {
-        return (await broker.token(OPERATOR, 'demo')).accessToken.reveal();
-      } finally {
-        await broker.close();
-      }
-    },
+    here: (command) =>
+      withBroker(command).then(
+        () => 0,
+        (error: unknown) => {
+          if (error instanceof BrokerError) return exitCodeFor(error);
+          throw error;
+        },
+      ),
+    addAgent: (name, ...allow) =>
+      withBroker(async (broker) => {
+        const agent = { name, allow, modes: ['token' as const], admin: false, expiresAt: null };
+        return (await broker.agents.add(agent)).key.reveal();
+      }),
+    servedToken: () =>
+      withBroker(async (broker) => (await broker.token(OPERATOR, 'demo')).accessToken.reveal()),
     async serve(args = []) {
       const process = start(['serve', '--listen', '127.0.0.1:0', ...args]);
       const [, url = ''] = await process.waitFor(/listening on (http:\S+)/, 'stderr');

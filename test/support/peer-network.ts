@@ -34,6 +34,8 @@ export interface Letter {
   sentAt: number;
   /** The refresh token in it. */
   token: { value: string; fingerprint: string } | undefined;
+  /** What a refresh names beside the token. */
+  manner: { namesResource: boolean; namesScope: boolean } | undefined;
   served: Served | undefined;
   /** Kept on its way, or its answer is. */
   held: 'request' | 'answer' | undefined;
@@ -91,6 +93,10 @@ export function createPeerNetwork({ server, turnstile, now, sleep }: PeerNetwork
       ...{ peer, kind, held, sentAt: now(), served: undefined, end: undefined, fault: undefined, body: {} },
       ...{ isLost: false, wasAsleep: false },
       token: value === undefined ? undefined : { value, fingerprint: fingerprint(value) },
+      manner:
+        value === undefined
+          ? undefined
+          : { namesResource: form.has('resource'), namesScope: form.has('scope') },
     };
   }
 
