@@ -4,7 +4,8 @@ async def ask_broker(rejected_generation=None):
     key = os.environ["BROKER_AGENT_KEY"]
     async with httpx.AsyncClient(trust_env=False, timeout=60) as broker:
         answer = await broker.post("{{token_url}}", json=body, headers={"Authorization": f"Bearer {key}"})
-    answer.raise_for_status()
+    if answer.is_error:
+        raise RuntimeError(f"token broker: {answer.text}")
     return answer.json()
 
 
@@ -19,3 +20,6 @@ class BrokerAuth(httpx.Auth):
             token = await ask_broker(token["generation"])
             request.headers["Authorization"] = f"Bearer {token['access_token']}"
             yield request
+
+    def sync_auth_flow(self, request):
+        raise RuntimeError("BrokerAuth is for httpx.AsyncClient")

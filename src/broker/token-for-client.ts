@@ -12,6 +12,7 @@ import { findServer, type Server } from '../vault/servers.ts';
 import { isVisible } from './access.ts';
 import { type Authenticate, unauthenticated } from './authenticate.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
+import { listDerived } from './identity.ts';
 import { type GrantedToken, getToken } from './tokens.ts';
 
 /** An agent as an OAuth client knows itself. */
@@ -96,7 +97,9 @@ function candidatesFor({ vault }: Context, caller: Caller): Promise<Candidate[]>
   return vault.run(function* () {
     const candidates: Candidate[] = [];
     const servers = new Map<string, Server | undefined>();
-    for (const { name, server: of } of yield* listConnections()) {
+    // What is made from an identity may have no row of its own.
+    const all = [...(yield* listConnections()), ...(yield* listDerived())];
+    for (const { name, server: of } of all.sort(byName)) {
       if (!isVisible(caller, name)) continue;
       if (!servers.has(of)) servers.set(of, yield* findServer(of));
       const server = servers.get(of);
@@ -104,6 +107,10 @@ function candidatesFor({ vault }: Context, caller: Caller): Promise<Candidate[]>
     }
     return candidates;
   });
+}
+
+function byName(one: { name: string }, other: { name: string }): number {
+  return one.name < other.name ? -1 : 1;
 }
 
 /** Everything asked for must fit: a token for another resource than the one named would go to the wrong server. */

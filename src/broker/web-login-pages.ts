@@ -1,6 +1,6 @@
 /** What people read in the browser when a login ends at the daemon. No terminal is theirs, and nothing secret is told. */
 import type { CallbackPage } from '../oauth/callback-page.ts';
-import type { WebLogin } from '../vault/web-logins.ts';
+import { isCancelled, type WebLogin } from '../vault/web-logins.ts';
 import type { ConnectedEvent } from './login-events.ts';
 
 const START_AGAIN = 'Go back to where you began, and start again there.';
@@ -15,6 +15,12 @@ export const UNKNOWN: CallbackPage = {
 export const ENDED: CallbackPage = {
   isSuccess: false,
   title: 'This link has ended',
+  text: `Nothing was connected. ${START_AGAIN}`,
+};
+
+export const CANCELLED: CallbackPage = {
+  isSuccess: false,
+  title: 'This login was cancelled',
   text: `Nothing was connected. ${START_AGAIN}`,
 };
 
@@ -45,7 +51,9 @@ export function failedPage({ code, message }: { code: string; message: string })
 }
 
 /** For whoever comes again: what has become of it, and that nothing more happened. */
-export function usedPage({ connection, endedAt, error, accountIdentity }: WebLogin): CallbackPage {
+export function usedPage(login: WebLogin): CallbackPage {
+  if (isCancelled(login)) return CANCELLED;
+  const { connection, endedAt, error, accountIdentity } = login;
   const outcome =
     endedAt === null
       ? 'Its login is not finished yet.'

@@ -10,9 +10,7 @@ import { formatConnectionName, parseConnectionName, requireConnectionName } from
 import { BrokerError } from '../errors.ts';
 import { beginAuthorization, chooseScope } from '../oauth/authorization.ts';
 import type { Steps } from '../vault/database.ts';
-import { SAVE_MS } from '../vault/logins.ts';
-import { countWaiting, findWebLogin, type WebLogin } from '../vault/web-logins.ts';
-import { isVisible } from './access.ts';
+import { countWaiting } from '../vault/web-logins.ts';
 import { requireAdmin, requireCovered } from './admin.ts';
 import { timestamp } from './connections.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
@@ -22,6 +20,7 @@ import type { LoginPlan } from './login-finish.ts';
 import { remember } from './login-redirect.ts';
 import { resolveTarget } from './login-target.ts';
 import { type CallbackAnswer, finishWebLogin } from './web-login-finish.ts';
+import { cancelWebLogin, listWebLogins, showWebLogin, type WebLoginView } from './web-login-status.ts';
 
 export interface WebLoginRequest extends LoginRequest {
   /** The daemon's, where the person comes back. Undefined: it has none. */
@@ -37,18 +36,6 @@ export interface BegunLoginView {
   expires_at: string;
 }
 
-/** How a login stands. Kept for an hour after its end. */
-export interface WebLoginView {
-  id: string;
-  status: 'pending' | 'connected' | 'failed' | 'expired';
-  connection: string;
-  /** Who signed in, where the server tells. */
-  account?: string;
-  error?: { code: string; message: string };
-  /** When the link ends, RFC 3339. */
-  expires_at: string;
-}
-
 export interface WebLogins {
   /**
    * Begins a login. What an agent asks for is for this login alone; what an operator chooses is kept with the server.
@@ -61,8 +48,16 @@ export interface WebLogins {
     request: WebLoginRequest,
     hooks?: Pick<LoginHooks, 'onEvent' | 'notify'>,
   ): Promise<BegunLoginView>;
+  /** Those that wait and those that ended within the hour, of connections the caller may use. Throws `forbidden`. */
+  list(caller: Caller): Promise<WebLoginView[]>;
   /** How a login stands. Throws `forbidden`, `not_found`. */
   show(caller: Caller, id: string): Promise<WebLoginView>;
+  /**
+   * Ends the link of a login that waits: what comes back later is not used. One whose person is back already goes on to
+   * its end, which is waited for; one that has ended stays as it is. Throws `forbidden`, `not_found`,
+   * `upstream_unavailable` (another process does not come to its end with it).
+   */
+  cancel(caller: Caller, id: string): Promise<void>;
   /** Takes what a browser brought to `redirectUri`. Never throws: it is a page in any case. */
   finish(redirectUri: string | undefined, parameters: URLSearchParams): Promise<CallbackAnswer>;
   /** Resolves when no answer is being worked on. */
@@ -78,7 +73,9 @@ export function createWebLogins(context: Context): WebLogins {
   return {
     begin: (caller, request, hooks = { onEvent() {}, notify() {} }) =>
       begin(context, inTurn, caller, request, hooks),
-    show: (caller, id) => show(context, caller, id),
+    list: (caller) => listWebLogins(context, caller),
+    show: (caller, id) => showWebLogin(context, caller, id),
+    cancel: (caller, id) => cancelWebLogin(context, caller, id),
     finish(redirectUri, parameters) {
       const work = finishWebLogin(context, redirectUri, parameters);
       finishing.add(work);
@@ -184,36 +181,4 @@ function nowhereToComeBack(): BrokerError {
   return new BrokerError('config_error', 'the daemon has no address that a browser could come back to', {
     hint: 'broker serve --public-url https://… (plain http only on this machine), or let it listen on 127.0.0.1',
   });
-}
-
-async function show(context: Context, caller: Caller, id: string): Promise<WebLoginView> {
-  await requireAdmin(context, caller, 'login.show');
-  const now = context.clock.now();
-  const login = await context.vault.run(() => findWebLogin(id, now));
-  if (login && isVisible(caller, login.connection)) return view(login, now);
-  throw new BrokerError('not_found', 'there is no such login', {
-    hint: 'logins are told of for an hour after their end; GET /v1/connections tells what is connected',
-  });
-}
-
-function view(login: WebLogin, now: number): WebLoginView {
-  const { id, connection, accountIdentity, expiresAt } = login;
-  return {
-    ...{ id, ...statusOf(login, now), connection },
-    ...(accountIdentity === null ? {} : { account: accountIdentity }),
-    expires_at: timestamp(expiresAt),
-  };
-}
-
-/** A login that was used and has no end after all this time belonged to a process that was killed. */
-const INTERRUPTED = { code: 'interrupted', message: 'the broker was stopped while it finished the login' };
-
-function statusOf(
-  { usedAt, endedAt, expiresAt, error }: WebLogin,
-  now: number,
-): Pick<WebLoginView, 'status' | 'error'> {
-  if (endedAt !== null) return error === null ? { status: 'connected' } : { status: 'failed', error };
-  if (usedAt !== null)
-    return usedAt + SAVE_MS > now ? { status: 'pending' } : { status: 'failed', error: INTERRUPTED };
-  return { status: expiresAt > now ? 'pending' : 'expired' };
 }

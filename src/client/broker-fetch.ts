@@ -60,6 +60,7 @@ export function brokerFetch(
 
   return async (input, init = {}) => {
     const call = readCall(input, init);
+    call.signal?.throwIfAborted();
     const credential = await unlessAborted(call.signal, obtain(credentials, call.url));
     const { response, isOwn } = await send(fetch, call, credential);
     if (response.status !== 401 || !isOwn) return response;
@@ -67,13 +68,18 @@ export function brokerFetch(
       const newer = await unlessAborted(call.signal, credentials.replace(credential));
       if (!newer || !call.isRepeatable) return response;
       await credentials.requireOwn(newer, call.url);
-      await response.body?.cancel();
+      await discard(response);
       return (await send(fetch, call, newer)).response;
     } catch (error) {
-      if (!response.bodyUsed) await response.body?.cancel();
+      await discard(response);
       throw error;
     }
   };
+}
+
+/** Gives up an answer nobody reads, so that its connection is free; one that broke off is given up already. */
+async function discard(response: Response): Promise<void> {
+  await response.body?.cancel().catch(() => {});
 }
 
 async function obtain(credentials: Credentials, url: URL): Promise<Credential> {
@@ -117,7 +123,7 @@ async function send(
     const response = await fetch(input, { ...init, ...redirect, method, headers });
     const next = call.isFollowing ? redirectTarget(response, url) : undefined;
     if (!next) return { response, isOwn: true };
-    await response.body?.cancel();
+    await discard(response);
     if (becomesGet(response.status, method)) {
       method = 'GET';
       canRepeat = true;

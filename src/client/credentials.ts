@@ -5,7 +5,7 @@ import { createTokens, type Token } from './tokens.ts';
 
 /** Names and values as fetch takes them (RFC 9110 §5.1, §5.5); checked here, because its own error shows the value. */
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-const HEADER_VALUE = /^[\x20-\x7e\x80-\xff]*$/;
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** Headers that prove who we are. */
 export interface Credential {
@@ -58,7 +58,7 @@ export function createCredentials(daemon: Daemon): Credentials {
   }
 
   async function current(): Promise<Credential> {
-    return fixed ?? (await tokenOrHeaders(tokens.current));
+    return fixed ?? (await (asking ?? tokenOrHeaders(tokens.current)));
   }
 
   return {

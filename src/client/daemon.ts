@@ -13,6 +13,9 @@ import { type DaemonSettings, readSettings } from './settings.ts';
 /** Larger than any token; what sends more is not a broker. */
 const MAX_ANSWER_BYTES = 1_000_000;
 
+/** Node's codes for a certificate that is not believed. */
+const UNTRUSTED = /CERT|VERIFY|ISSUER/;
+
 /** Longest piece of the daemon's text that is shown, in characters. */
 const MAX_SHOWN = 500;
 
@@ -123,16 +126,20 @@ function unreachable(
   const { code } = error as { code?: unknown };
   const why =
     timeoutMs === undefined ? String(code ?? 'the connection broke') : `not within ${timeoutMs / 1000} s`;
+  const nextStep = UNTRUSTED.test(why)
+    ? 'check the host in BROKER_URL, and name the authority of its certificate with NODE_EXTRA_CA_CERTS'
+    : 'start it with: broker serve, or say where it is with BROKER_URL (http://host:port or unix:/path)';
   return new BrokerClientError('daemon_unreachable', `no broker daemon answers at ${url} (${why})`, {
-    nextStep:
-      'start it with: broker serve, or say where it is with BROKER_URL (http://host:port or unix:/path)',
+    nextStep,
   });
 }
 
 function parse(text: string): Answer | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Answer) : undefined;
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Answer)
+      : undefined;
   } catch {
     return undefined;
   }

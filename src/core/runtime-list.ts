@@ -3,18 +3,7 @@
  *
  * `docs/runtimes.md` is this list as a table. What stands here was read at its sources; most runtimes were not tried.
  */
-import type { Runtime } from './runtime.ts';
-
-const FIXED = 'the token is fetched once and stays for the whole run';
-const PER_REQUEST = 'asks the broker before every request, and once more after a 401';
-
-/** Code of one's own can do it in every way. */
-const TYPESCRIPT = {
-  format: 'ts',
-  place: 'your program (TypeScript)',
-  ways: ['token', 'gateway', 'exec'],
-} as const;
-const PYTHON = { format: 'py', place: 'your program (Python)', ways: ['token', 'gateway', 'exec'] } as const;
+import { FIXED, LIBRARY, PER_REQUEST, PYTHON, type Runtime, TYPESCRIPT } from './runtime.ts';
 
 /** By name. */
 export const RUNTIMES: readonly Runtime[] = [
@@ -101,6 +90,18 @@ export const RUNTIMES: readonly Runtime[] = [
     sources: ['https://github.com/google/adk-python/blob/main/src/google/adk/tools/mcp_tool/mcp_toolset.py'],
   },
   {
+    name: 'httpx',
+    title: 'httpx',
+    format: 'py',
+    place: 'your program (Python)',
+    ways: ['token'],
+    notes: [
+      'for httpx.AsyncClient, and for whatever takes an httpx.Auth; give it to clients of this server alone',
+    ],
+    wayNotes: { token: [PER_REQUEST] },
+    sources: ['https://www.python-httpx.org/advanced/authentication/'],
+  },
+  {
     name: 'langchain',
     title: 'LangChain and LangGraph',
     format: 'py',
@@ -146,7 +147,7 @@ export const RUNTIMES: readonly Runtime[] = [
     title: 'MCP TypeScript SDK 2',
     ...TYPESCRIPT,
     notes: [],
-    wayNotes: { token: [PER_REQUEST] },
+    wayNotes: { token: LIBRARY },
     sources: [
       'https://github.com/modelcontextprotocol/typescript-sdk/blob/main/docs/clients/machine-auth.md',
     ],
@@ -156,7 +157,7 @@ export const RUNTIMES: readonly Runtime[] = [
     title: 'MCP TypeScript SDK 1',
     ...TYPESCRIPT,
     notes: [],
-    wayNotes: { token: [PER_REQUEST] },
+    wayNotes: { token: LIBRARY },
     sources: ['https://github.com/modelcontextprotocol/typescript-sdk/tree/v1.x'],
   },
   {
@@ -227,7 +228,7 @@ export const RUNTIMES: readonly Runtime[] = [
     title: 'Vercel AI SDK',
     ...TYPESCRIPT,
     notes: ['redirects are refused by default, which is right for tokens'],
-    wayNotes: { token: [PER_REQUEST, 'fetch can be given from @ai-sdk/mcp 2.0 on'] },
+    wayNotes: { token: [...LIBRARY, 'fetch can be given from @ai-sdk/mcp 2.0 on'] },
     sources: [
       'https://ai-sdk.dev/docs/ai-sdk-core/mcp-tools',
       'https://github.com/vercel/ai/releases/tag/@ai-sdk%2Fmcp@2.0.0',

@@ -129,6 +129,8 @@ function factOf(fact: string, way: Way, facts: SnippetFacts): string {
       return way === 'gateway'
         ? `${requireHttp(daemonUrl)}/mcp/${path}`
         : requireServerUrl(connection, serverUrl);
+    case 'broker_url':
+      return requireQuotable(daemonUrl);
     case 'token_url':
       return `${requireHttp(daemonUrl)}/v1/connections/${path}/token`;
     case 'headers_url':
@@ -149,6 +151,15 @@ function requireServerUrl(connection: string, serverUrl: string | undefined): st
 function requireHttp(daemonUrl: string): string {
   if (!daemonUrl.startsWith('unix:')) return asLiteral(daemonUrl, '--url').replace(/\/+$/, '');
   throw new BrokerError('usage', 'this snippet reaches the daemon over http, not over a Unix socket', {
+    hint: 'name an address the daemon listens on as well: --url http://127.0.0.1:8787',
+  });
+}
+
+/** A daemon as the client library takes it, which knows Unix sockets too. */
+function requireQuotable(daemonUrl: string): string {
+  if (!daemonUrl.startsWith('unix:')) return requireHttp(daemonUrl);
+  if (!/['"\\`$]|\p{Cc}/u.test(daemonUrl)) return daemonUrl;
+  throw new BrokerError('usage', 'the path of the socket cannot stand between quotes', {
     hint: 'name an address the daemon listens on as well: --url http://127.0.0.1:8787',
   });
 }

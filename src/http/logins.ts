@@ -1,6 +1,6 @@
 /**
- * `/v1/logins`: an agent with the admin right connects the people it serves. It gets a link for each, and asks how it
- * went; what they bring back goes to `/oauth/callback`, past the agent.
+ * `/v1/logins`: an agent with the admin right connects the people it serves. It gets a link for each, asks how it
+ * went, and takes it back; what they bring back goes to `/oauth/callback`, past the agent.
  */
 import express, { Router } from 'express';
 import { z } from 'zod';
@@ -43,8 +43,17 @@ export function loginRoutes(broker: Broker, callbackUri: () => string | undefine
     response.status(201).location(`/v1/logins/${begun.id}`).json(begun);
   });
 
+  router.get('/', async (_request, response) => {
+    response.json({ logins: await broker.webLogins.list(callerOf(response)) });
+  });
+
   router.get('/:id', async (request, response) => {
     response.json(await broker.webLogins.show(callerOf(response), request.params.id));
+  });
+
+  router.delete('/:id', async (request, response) => {
+    await broker.webLogins.cancel(callerOf(response), request.params.id);
+    response.status(204).end();
   });
 
   return router;

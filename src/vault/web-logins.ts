@@ -45,6 +45,15 @@ export function* findWebLogin(id: string, now: number): Steps<WebLogin | undefin
   return row && toWebLogin(row);
 }
 
+/** All that are not forgotten yet, those first that end last. */
+export function* findWebLogins(now: number): Steps<WebLogin[]> {
+  const rows = yield* query<WebLoginRow>(
+    'SELECT * FROM logins WHERE begun_by IS NOT NULL AND forget_at > ? ORDER BY expires_at DESC, id',
+    now,
+  );
+  return rows.map(toWebLogin);
+}
+
 /** The login an answer at this redirect URI belongs to. Undefined: none, or it was forgotten. */
 export function* findWebLoginByState(
   redirectUri: string,
@@ -84,6 +93,24 @@ export function* endLogin(id: string, end: LoginEnd, now: number): Steps<void> {
     ...[now, ('accountIdentity' in end ? end.accountIdentity : undefined) ?? null],
     ...[failure?.code ?? null, failure?.message ?? null, now + OUTCOME_KEPT_MS, id],
   );
+}
+
+/** In place of the code of an error. */
+const CANCELLED = 'cancelled';
+
+/** Ends a login that still waits, so that nothing can use it any more; its secrets go. False: none waited. */
+export function* cancelLogin(id: string, now: number): Steps<boolean> {
+  const [cancelled] = yield* query<{ id: string }>(
+    `UPDATE logins SET ended_at = ?, used_at = ?, error_code = ?, client_row_id = NULL, secrets = NULL, forget_at = ?
+     WHERE id = ? AND begun_by IS NOT NULL AND used_at IS NULL AND ended_at IS NULL AND expires_at > ? RETURNING id`,
+    ...[now, now, CANCELLED, now + OUTCOME_KEPT_MS, id, now],
+  );
+  return cancelled !== undefined;
+}
+
+/** Whether somebody gave it up before its person came back. */
+export function isCancelled({ error }: WebLogin): boolean {
+  return error?.code === CANCELLED;
 }
 
 function toWebLogin(row: WebLoginRow): WebLogin {

@@ -111,10 +111,19 @@ describe('a call', () => {
     await gate.arrived;
     interrupt.abort(new Error('enough'));
     await expect(hasty).rejects.toThrow('enough');
-    await expect(fetch(api, { signal: AbortSignal.abort(new Error('never')) })).rejects.toThrow('never');
     gate.open();
     expect((await patient).status).toBe(200);
     expect(files.requests).toHaveLength(1);
+  });
+
+  it('that was given up before it began asks nobody', async () => {
+    const signal = AbortSignal.abort(new Error('never'));
+    await expect(brokerFetch(test.options('files'))(api, { signal })).rejects.toThrow('never');
+    const request = new Request(api, { signal });
+    await expect(brokerFetch(test.options('files'))(request)).rejects.toThrow('never');
+    // A question on its way would have come by the time that this one is answered.
+    expect((await brokerFetch(test.options('files'))(api)).status).toBe(200);
+    expect([test.asked, files.requests.length]).toEqual([[GET], 1]);
   });
 });
 
@@ -138,6 +147,20 @@ describe('a call that is refused with 401', () => {
     const plain = (body = '') => body.replace(/-{4,}\S+/g, '');
     expect(plain(last?.body)).toBe(plain(first?.body));
     if (init().body) expect(last?.body).toContain('again');
+  });
+
+  it('is made once more as a Request without a body, and when the refusal breaks off in the middle', async () => {
+    const broken = new ReadableStream({ start: (body) => body.error(new Error('the connection broke')) });
+    let isFirst = true;
+    const fetch = brokerFetch(test.options('files'), (input, init) => {
+      if (!isFirst) return globalThis.fetch(input, init);
+      isFirst = false;
+      return Promise.resolve(new Response(broken, { status: 401 }));
+    });
+    test.world.clock.jump(60_000);
+    expect((await fetch(new Request(api))).status).toBe(200);
+    expect(test.asked).toEqual([GET, POST]);
+    expect(files.requests.map(({ headers }) => headers.authorization)).toEqual([await bearer(2)]);
   });
 
   it('is not repeated when its body is a stream, but the next one has a newer token', async () => {

@@ -4,11 +4,12 @@ import { expect, test } from 'vitest';
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const DOCUMENT = read('docs/client.md');
 
-test('each piece of code in docs/client.md stands in an example that is run', () => {
+test('each piece of code in docs/client.md stands in a file that is run', () => {
   const pieces = [...DOCUMENT.matchAll(/^```(?:ts|python)\n(.+?)^```/gms)].map(([, piece = '']) => piece);
-  const examples = ['mcp-sdk-v1.ts', 'mcp-sdk-v2.ts', 'plain-fetch.ts', 'broker_auth.py'].map((name) =>
-    read(`examples/${name}`),
-  );
+  const examples = [
+    ...['mcp-sdk-v1.ts', 'mcp-sdk-v2.ts', 'plain-fetch.ts'].map((name) => read(`examples/${name}`)),
+    read('runtimes/broker_auth.py'),
+  ];
   expect(pieces.length).toBe(4);
   const unknown = pieces.filter((piece) => !examples.some((example) => example.includes(piece.trimEnd())));
   expect(unknown).toEqual([]);

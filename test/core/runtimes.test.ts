@@ -82,7 +82,7 @@ describe('the list of runtimes', () => {
 
   it('has a template for every way, and no template for nothing', () => {
     const needed = RUNTIMES.flatMap((runtime) => runtime.ways.map((way) => templateOf(runtime, way)));
-    const shared = ['broker-fetch.ts', 'broker_auth.py'];
+    const shared = ['broker_auth.py'];
     expect(readdirSync(DIRECTORY).sort()).toEqual([...new Set([...needed, ...shared])].sort());
   });
 
@@ -140,11 +140,11 @@ describe('a snippet', () => {
     const gateway = 'http://127.0.0.1:8787/mcp/coda%40alice';
     expect(text.includes(gateway)).toBe(way === 'gateway');
     expect(text.includes(FACTS.serverUrl as string)).toBe(way !== 'gateway');
-    // Where no variable is named, the key is asked for, or `broker` itself is run.
+    // Where no variable is named, the key is asked for, the client library reads it, or `broker` itself is run.
     const variable = way === 'exec' ? 'MCP_ACCESS_TOKEN' : 'BROKER_AGENT_KEY';
     const byHand = ['n8n', 'vscode', 'shell', 'managed-agents'].includes(runtime.name);
-    const byHelper = text.includes('headersHelper');
-    expect(text.includes(variable)).toBe(!byHand && !byHelper);
+    const byOther = text.includes('headersHelper') || text.includes('mcp-token-broker/client');
+    expect(text.includes(variable)).toBe(!byHand && !byOther);
   });
 
   it('cannot be broken out of by a URL', () => {
@@ -172,9 +172,12 @@ describe('a snippet', () => {
     },
   );
 
-  it('reaches a daemon on a Unix socket by broker token, not by http', () => {
+  it('reaches a daemon on a Unix socket by broker token and the client library, not by http', () => {
     const facts = { ...FACTS, daemonUrl: 'unix:/run/broker.sock' };
     expect(snippet(requireRuntime('claude-code'), 'token', facts)).toContain('broker token');
+    expect(snippet(requireRuntime('mcp-typescript'), 'token', facts)).toContain(`url: '${facts.daemonUrl}'`);
+    const odd = { ...FACTS, daemonUrl: "unix:/run/bro'ker.sock" };
+    expect(() => snippet(requireRuntime('mcp-typescript'), 'token', odd)).toThrow(/between quotes/);
     for (const [name, way] of [
       ['codex', 'gateway'],
       ['langchain', 'token'],

@@ -1,5 +1,5 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startTestDaemon, type TestDaemon } from '../support/daemon.ts';
+import { describe, expect, it } from 'vitest';
+import { shareDaemon, type TestDaemon } from '../support/daemon.ts';
 import { call } from '../support/http-call.ts';
 
 const PATHS = [
@@ -16,11 +16,9 @@ let test: TestDaemon;
 const as = (authorization: string, path = '/v1/connections/demo/token') =>
   test.call(path, { headers: { authorization } });
 
-beforeEach(async () => {
-  test = await startTestDaemon();
+shareDaemon((daemon) => {
+  test = daemon;
 });
-
-afterEach(() => test.close());
 
 describe('without a valid agent key', () => {
   it.each(PATHS)('nothing is answered: %s %s', async (method, path) => {
@@ -83,10 +81,10 @@ describe('an agent key', () => {
   });
 
   it('is answered alike whether it is unknown, revoked or expired', async () => {
-    const revoked = await test.addAgent({ name: 'revoked-bot' });
+    const revoked = await test.addAgent({ name: 'former-bot' });
     const expired = await test.addAgent({ name: 'expired-bot', expiresAt: test.world.clock.now() + 1 });
     test.world.clock.jump(1);
-    await test.broker.agents.revoke('revoked-bot');
+    await test.broker.agents.revoke('former-bot');
     const answers = await Promise.all([revoked, expired, 'mtb_unknown'].map((key) => as(`Bearer ${key}`)));
     expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
   });

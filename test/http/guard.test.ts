@@ -1,9 +1,11 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startTestDaemon, type TestDaemon } from '../support/daemon.ts';
+import { describe, expect, it } from 'vitest';
+import { shareDaemon, type TestDaemon } from '../support/daemon.ts';
 
 let test: TestDaemon;
 
-afterEach(() => test.close());
+const take = (daemon: TestDaemon) => {
+  test = daemon;
+};
 
 /** Calls a route of agents and one of everybody. */
 async function statuses(headers: Record<string, string>): Promise<number[]> {
@@ -12,11 +14,9 @@ async function statuses(headers: Record<string, string>): Promise<number[]> {
 }
 
 describe('the Host of a call', () => {
-  beforeEach(async () => {
-    test = await startTestDaemon({
-      publicUrl: 'https://broker.example.com/base',
-      allowedHosts: ['Broker.internal', 'other.internal:9000'],
-    });
+  shareDaemon(take, {
+    publicUrl: 'https://broker.example.com/base',
+    allowedHosts: ['Broker.internal', 'other.internal:9000'],
   });
 
   it.each([
@@ -64,9 +64,7 @@ describe('the Host of a call', () => {
 });
 
 describe('the Origin of a call', () => {
-  beforeEach(async () => {
-    test = await startTestDaemon({ allowedOrigins: ['https://console.example.com'] });
-  });
+  shareDaemon(take, { allowedOrigins: ['https://console.example.com'] });
 
   it.each([
     'https://evil.example.com',
@@ -93,9 +91,7 @@ describe('the Origin of a call', () => {
 });
 
 describe('every answer', () => {
-  beforeEach(async () => {
-    test = await startTestDaemon({ allowedOrigins: ['https://console.example.com'] });
-  });
+  shareDaemon(take, { allowedOrigins: ['https://console.example.com'] });
 
   it.each<[string, string, Record<string, string>]>([
     ['a token', '/v1/connections/demo/token', {}],

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { OPERATOR } from '../../src/broker/context.ts';
 import { type DaemonOptions, startDaemon } from '../../src/daemon.ts';
 import { createLog } from '../../src/log.ts';
@@ -18,22 +18,34 @@ async function start(...options: Parameters<typeof startTestDaemon>): Promise<vo
   admin = { authorization: `Bearer ${key}` };
 }
 
-const post = (body: CallOptions['body'] = { server: 'demo', account: 'carol' }, headers = admin) =>
+/** One daemon for the tests of a group. Each test has an account of its own. */
+function shareDaemon(): void {
+  beforeAll(() => start());
+  afterAll(() => test.close());
+}
+
+let accounts = 0;
+let account: string;
+
+beforeEach(() => {
+  accounts += 1;
+  account = `carol-${accounts}`;
+});
+
+const post = (body: CallOptions['body'] = { server: 'demo', account }, headers = admin) =>
   test.call('/v1/logins', { method: 'POST', body: body as object, headers });
 const get = (id: unknown, headers = admin) => test.call(`/v1/logins/${id}`, { headers });
-const approve = (url: unknown, account = 'carol') =>
-  test.world.authorizationServer.approve(String(url), { account });
+const approve = (url: unknown, person = account) =>
+  test.world.authorizationServer.approve(String(url), { account: person });
 const redemptions = () =>
   test.world.authorizationServer.requests.filter(({ grantType }) => grantType === 'authorization_code')
     .length;
 
-afterEach(() => test.close());
-
 describe('connecting over HTTP', () => {
-  beforeEach(() => start());
+  shareDaemon();
 
   it('begins with a link, ends with a page, and tells how it went', async () => {
-    const { status, headers, json } = await post({ server: 'demo', account: 'carol', scope: 'openid email' });
+    const { status, headers, json } = await post({ server: 'demo', account, scope: 'openid email' });
     expect(status).toBe(201);
     expect(headers).toMatchObject({ 'cache-control': 'no-store', location: `/v1/logins/${json.id}` });
     expect(json).toEqual({
@@ -42,28 +54,32 @@ describe('connecting over HTTP', () => {
       expires_at: '2026-01-01T00:15:00Z',
     });
     const { id, expires_at } = json;
-    const outcome = { id, connection: 'demo@carol', expires_at };
+    const outcome = { id, connection: `demo@${account}`, expires_at };
     expect(await get(id)).toMatchObject({ status: 200, json: { ...outcome, status: 'pending' } });
 
     const redirect = await approve(json.authorization_url);
     expect(redirect).toMatch(new RegExp(`^${test.url}/oauth/callback\\?`));
     const page = await call(redirect);
     expect(page.status).toBe(200);
-    expect(page.text).toContain('demo@carol is connected as carol@example.com');
-    expect((await get(id)).json).toEqual({ ...outcome, status: 'connected', account: 'carol@example.com' });
-    expect((await test.call('/v1/connections/demo@carol/token', { headers: admin })).status).toBe(200);
+    expect(page.text).toContain(`demo@${account} is connected as ${account}@example.com`);
+    expect((await get(id)).json).toEqual({
+      ...outcome,
+      status: 'connected',
+      account: `${account}@example.com`,
+    });
+    expect((await test.call(`/v1/connections/demo@${account}/token`, { headers: admin })).status).toBe(200);
   });
 
   it('takes a URL with a name, and a preset', async () => {
-    const { json } = await post({ server: test.world.mcp.url, name: 'second', account: 'carol' });
-    expect((await get(json.id)).json).toMatchObject({ connection: 'second@carol' });
+    const { json } = await post({ server: test.world.mcp.url, name: 'second', account });
+    expect((await get(json.id)).json).toMatchObject({ connection: `second@${account}` });
     expect((await post({ server: 'no-such-preset' })).json).toMatchObject({ status: 404, code: 'not_found' });
   });
 
   it('pins the account that is expected', async () => {
     const body = {
       server: 'demo',
-      account: 'carol',
+      account,
       scope: 'openid email',
       expected_account: 'carol@example.com',
     };
@@ -75,7 +91,7 @@ describe('connecting over HTTP', () => {
       'failed',
       { code: 'account_mismatch', message: expect.stringContaining('mallory@example.com') },
     ]);
-    await expect(test.broker.show(OPERATOR, 'demo@carol')).rejects.toMatchObject({ code: 'not_found' });
+    await expect(test.broker.show(OPERATOR, `demo@${account}`)).rejects.toMatchObject({ code: 'not_found' });
   });
 
   it('shows nothing secret: not in answers, not on pages', async () => {
@@ -83,7 +99,7 @@ describe('connecting over HTTP', () => {
     const redirect = await approve(begun.json.authorization_url);
     const answers = [begun, await get(begun.json.id), await call(redirect), await get(begun.json.id)];
     answers.push(await call(redirect));
-    const deleted = await test.call('/v1/connections/demo@carol', { method: 'DELETE', headers: admin });
+    const deleted = await test.call(`/v1/connections/demo@${account}`, { method: 'DELETE', headers: admin });
     const secrets = [...secretsSeenBy(test.world.authorizationServer).keys()];
     expect(secrets.length).toBeGreaterThan(8);
     const text = [...answers, deleted].map(({ text, headers }) => text + JSON.stringify(headers)).join('\n');
@@ -94,7 +110,7 @@ describe('connecting over HTTP', () => {
 });
 
 describe('POST /v1/logins', () => {
-  beforeEach(() => start());
+  shareDaemon();
 
   it.each<[string, CallOptions['body'], number]>([
     ['no server', { account: 'carol' }, 400],
@@ -136,11 +152,11 @@ describe('POST /v1/logins', () => {
     const unknown = { authorization: 'Bearer mtb_nothing' };
     expect((await post(undefined, unknown)).status).toBe(401);
     expect((await get('any', unknown)).status).toBe(401);
-    expect(rowsOf(test.world.vaultPath, 'SELECT id FROM logins')).toEqual([]);
+    expect((await test.call('/v1/logins', { headers: admin })).json).toEqual({ logins: [] });
   });
 
   it('refuses what an admin agent may not use, there or not', async () => {
-    const key = await test.addAgent({ name: 'narrow', allow: ['demo@carol'], admin: true });
+    const key = await test.addAgent({ name: 'narrow', allow: [`demo@${account}`], admin: true });
     const narrow = { authorization: `Bearer ${key}` };
     expect((await post(undefined, narrow)).status).toBe(201);
     for (const server of ['demo', 'demo@alice', 'nothing']) {
@@ -149,19 +165,12 @@ describe('POST /v1/logins', () => {
     }
   });
 
-  it('answers 429 when too many wait', async () => {
-    await post();
-    multiplyLogin(test.world.vaultPath, 100);
-    const answer = await post({ server: 'demo', account: 'dave' });
-    expect(answer).toMatchObject({ status: 429, json: { code: 'rate_limited', retry_after: 900 } });
-    expect(answer.headers['retry-after']).toBe('900');
-  });
-
   it('says so, with what to ask for, when a server registers nobody', async () => {
     test.world.authorizationServer.fail(({ path }) =>
       path === '/reg' ? { status: 403, body: { error: 'access_denied' } } : undefined,
     );
-    const { status, json } = await post();
+    const { status, json } = await post({ server: 'demo', account, reregister: true });
+    test.world.authorizationServer.fail(undefined);
     expect(status).toBe(409);
     expect(json).toMatchObject({
       code: 'registration_refused',
@@ -171,13 +180,62 @@ describe('POST /v1/logins', () => {
 
   it('answers 503 while the provider cannot be reached', async () => {
     await test.world.authorizationServer.setListening(false);
-    const { status, json } = await post({ server: 'demo', account: 'carol', reregister: true });
+    const { status, json } = await post({ server: 'demo', account, reregister: true });
     await test.world.authorizationServer.setListening(true);
     expect([status, json.code]).toEqual([503, 'upstream_unavailable']);
   });
 });
 
+describe('too many who wait', () => {
+  shareDaemon();
+
+  it('get 429, with the time when the first ends', async () => {
+    await post();
+    multiplyLogin(test.world.vaultPath, 100);
+    const answer = await post({ server: 'demo', account: 'dave' });
+    expect(answer).toMatchObject({ status: 429, json: { code: 'rate_limited', retry_after: 900 } });
+    expect(answer.headers['retry-after']).toBe('900');
+  });
+});
+
+describe('GET /v1/logins and DELETE /v1/logins/{id}', () => {
+  shareDaemon();
+
+  const remove = (id: unknown, headers = admin) =>
+    test.call(`/v1/logins/${id}`, { method: 'DELETE', headers });
+  const list = async () => (await test.call('/v1/logins', { headers: admin })).json;
+
+  it('tell of those begun, and take one back, also twice', async () => {
+    expect(await list()).toEqual({ logins: [] });
+    const { id, authorization_url, expires_at } = (await post()).json;
+    const view = { id, connection: `demo@${account}`, expires_at };
+    expect(await list()).toEqual({ logins: [{ ...view, status: 'pending' }] });
+    for (let time = 0; time < 2; time += 1) {
+      const { status, text, headers } = await remove(id);
+      expect([status, text, headers['cache-control']]).toEqual([204, '', 'no-store']);
+    }
+    expect(await list()).toEqual({ logins: [{ ...view, status: 'cancelled' }] });
+    expect((await get(id)).json).toEqual({ ...view, status: 'cancelled' });
+    const page = await call(await approve(authorization_url));
+    expect([page.status, redemptions()]).toEqual([400, 2]);
+    expect(page.text).toContain('This login was cancelled');
+  });
+
+  it('answer 404 for what is not there, and are not for agents without the admin right', async () => {
+    expect(await remove('nothing')).toMatchObject({ status: 404, json: { code: 'not_found' } });
+    const { id } = (await post()).json;
+    const headers = {
+      authorization: `Bearer ${await test.addAgent({ name: 'plain', allow: ['*', '*@*'] })}`,
+    };
+    const answers = [await remove(id, headers), await test.call('/v1/logins', { headers })];
+    expect(answers.map(({ status }) => status)).toEqual([403, 403]);
+    expect((await get(id)).json.status).toBe('pending');
+  });
+});
+
 describe('the daemon’s address', () => {
+  afterEach(() => test.close());
+
   const redirectUri = (url: unknown) => new URL(String(url)).searchParams.get('redirect_uri');
 
   it('is that of its public URL', async () => {
@@ -228,19 +286,22 @@ describe('the daemon’s address', () => {
 });
 
 describe('GET /oauth/callback', () => {
+  shareDaemon();
+
   let redirect: string;
   let id: unknown;
+  let redeemed: number;
 
   beforeEach(async () => {
-    await start();
     const { json } = await post();
     id = json.id;
     redirect = await approve(json.authorization_url);
+    redeemed = redemptions();
   });
 
   const expectPending = async () => {
     expect((await get(id)).json).toMatchObject({ status: 'pending' });
-    expect(redemptions()).toBe(2);
+    expect(redemptions()).toBe(redeemed);
   };
 
   it('wants no key, and answers with a page that loads, runs and tells nothing', async () => {
@@ -307,13 +368,13 @@ describe('GET /oauth/callback', () => {
   it('tells whoever comes again that the answer was used', async () => {
     await call(redirect);
     const again = await call(redirect);
-    expect([again.status, redemptions()]).toEqual([400, 3]);
+    expect([again.status, redemptions()]).toEqual([400, redeemed + 1]);
     expect(again.text).toContain('This answer was used already');
   });
 });
 
 describe('DELETE /v1/connections/{name}', () => {
-  beforeEach(() => start());
+  shareDaemon();
 
   it('revokes upstream, erases, and tells what was done', async () => {
     const token = (await test.call('/v1/connections/demo@alice/token', { headers: admin })).json;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { baseUrlFor, type DaemonOptions } from '../../src/daemon.ts';
-import { startTestDaemon, type TestDaemon } from '../support/daemon.ts';
+import { shareDaemon, startTestDaemon, type TestDaemon } from '../support/daemon.ts';
 import { createHome } from '../support/home.ts';
 import { call } from '../support/http-call.ts';
 
@@ -16,9 +16,9 @@ const start = async (options: Partial<DaemonOptions> = {}) => {
 const metadata = async (path = WELL_KNOWN, headers = {}) =>
   (await call(`${test.url}${path}`, { headers })).json;
 
-afterEach(() => test.close());
-
 describe('the metadata (RFC 8414 §2)', () => {
+  afterEach(() => test.close());
+
   it('is for anybody, and has every field that stock clients demand', async () => {
     await start();
     const { status, headers, json } = await call(`${test.url}${WELL_KNOWN}`);
@@ -59,17 +59,6 @@ describe('the metadata (RFC 8414 §2)', () => {
     });
   });
 
-  it.each([
-    'broker.example.com',
-    'ftp://broker.example.com',
-    'https://a:b@broker.example.com',
-    'https://b.example.com/?x',
-    'https://b.example.com/#',
-  ])('has no issuer from a public URL like %s', async (publicUrl) => {
-    await start();
-    await expect(startTestDaemon({ publicUrl })).rejects.toMatchObject({ code: 'usage' });
-  });
-
   it('names this machine for a Unix socket, whose clients name it so', async () => {
     const home = await createHome();
     const path = join(home.path, 'broker.sock');
@@ -80,6 +69,18 @@ describe('the metadata (RFC 8414 §2)', () => {
       token_endpoint: 'http://localhost/oauth/token',
     });
     await home.remove();
+  });
+});
+
+describe('the issuer', () => {
+  it.each([
+    'broker.example.com',
+    'ftp://broker.example.com',
+    'https://a:b@broker.example.com',
+    'https://b.example.com/?x',
+    'https://b.example.com/#',
+  ])('is none for a public URL like %s', async (publicUrl) => {
+    await expect(startTestDaemon({ publicUrl })).rejects.toMatchObject({ code: 'usage' });
   });
 
   it.each([
@@ -95,6 +96,10 @@ describe('the metadata (RFC 8414 §2)', () => {
 });
 
 describe('places beside it', () => {
+  shareDaemon((daemon) => {
+    test = daemon;
+  });
+
   it.each([
     '/.well-known/oauth-authorization-server',
     '/.well-known/oauth-authorization-server/',
@@ -106,12 +111,10 @@ describe('places beside it', () => {
     '/oauth',
     '/oauth/token',
   ])('are 404, so that clients of the gateway start no sign-in: GET %s', async (path) => {
-    await start();
     expect(await metadata(path)).toMatchObject({ status: 404, code: 'not_found' });
   });
 
   it('the authorization endpoint says that nobody signs in here', async () => {
-    await start();
     for (const query of ['', '?response_type=code&client_id=x&redirect_uri=https://evil.example.com']) {
       const { status, headers, json } = await call(`${test.url}/oauth/authorize${query}`);
       expect([status, json.code]).toEqual([400, 'bad_request']);

@@ -6,16 +6,26 @@ import { type CallAnswer, call } from '../support/http-call.ts';
 import { basic, FORM, GRANT, openTokenEndpoint } from '../support/token-endpoint.ts';
 import { auditTrail } from '../support/vault-file.ts';
 
+/** Credentials in the body as nobody can mean them. */
+const TWICE = 'client_id=stock-bot&client_secret=mtb_a&client_secret=mtb_b';
+
 const AN_HOUR_MS = 3_600_000;
 
-const { daemon, key, post, own, expectRefusal } = openTokenEndpoint();
-
 describe('a request that cannot be (RFC 6749 §5.2)', () => {
+  const { daemon, key, post, own, expectRefusal } = openTokenEndpoint('shared');
+
   it.each<[string, number, () => Promise<CallAnswer>]>([
     ['credentials twice', 400, () => post(`${GRANT}&client_id=stock-bot&client_secret=${key()}`)],
     ['another client_id in the body', 400, () => post(`${GRANT}&client_id=docs-bot`)],
     ['no grant_type', 400, () => post('scope=connection:demo')],
-    ['a parameter twice', 400, () => post(`${GRANT}&${GRANT}`)],
+    ...['grant_type', 'scope', 'client_id', 'client_secret', 'anything'].map(
+      (name): [string, number, () => Promise<CallAnswer>] => [
+        `${name} twice (RFC 6749 §3.2)`,
+        400,
+        () => post(`${name === 'grant_type' ? '' : `${GRANT}&`}${name}=a&${name}=a`),
+      ],
+    ),
+    ['client_secret twice, without a header', 400, () => post(`${GRANT}&${TWICE}`, {})],
     ['parameters in the URL', 400, () => post(GRANT, own(), '/oauth/token?scope=connection:demo')],
     ['an empty body', 400, () => post('')],
     ['JSON', 415, () => post('{}', { ...own(), 'content-type': 'application/json' })],
@@ -64,15 +74,6 @@ describe('a request that cannot be (RFC 6749 §5.2)', () => {
     expect(refused.map(({ outcome }) => outcome)).toEqual([...Array(5).fill('not_found'), 'bad_request']);
   });
 
-  it('is told in the characters OAuth has for it, whatever a server calls itself', async () => {
-    const file = new DatabaseSync(daemon().world.vaultPath);
-    file.prepare('UPDATE servers SET resource = ?').run('https://größe.example.com/"x"\\y');
-    file.close();
-    const refused = await post(`${GRANT}&resource=https://unknown.example.com`);
-    expectRefusal(refused, 400, 'invalid_target');
-    expect(refused.json.error_description).toContain("demo (https://gr??e.example.com/'x'?y)");
-  });
-
   it('is invalid_target for an agent without the mode token', async () => {
     const gateway = await daemon().addAgent({ name: 'gateway-bot', modes: ['gateway'] });
     expectRefusal(await post(GRANT, basic('gateway-bot', gateway)), 400, 'invalid_target');
@@ -82,9 +83,20 @@ describe('a request that cannot be (RFC 6749 §5.2)', () => {
     for (const headers of [{ origin: 'https://evil.example.com' }, { host: 'evil.example.com' }])
       expect((await post(GRANT, { ...own(), ...headers } as never)).status).toBe(403);
   });
+
+  it('is told in the characters OAuth has for it, whatever a server calls itself', async () => {
+    const file = new DatabaseSync(daemon().world.vaultPath);
+    file.prepare('UPDATE servers SET resource = ?').run('https://größe.example.com/"x"\\y');
+    file.close();
+    const refused = await post(`${GRANT}&resource=https://unknown.example.com`);
+    expectRefusal(refused, 400, 'invalid_target');
+    expect(refused.json.error_description).toContain("demo (https://gr??e.example.com/'x'?y)");
+  });
 });
 
 describe('a connection that cannot serve', () => {
+  const { daemon, post, expectRefusal } = openTokenEndpoint();
+
   const answer = (fault: Fault) =>
     daemon().world.authorizationServer.fail((request) => (isRefresh(request) ? fault : undefined));
 
@@ -124,5 +136,35 @@ describe('a connection that cannot serve', () => {
     const failed = await post(GRANT);
     expectRefusal(failed, 500, 'server_error');
     expect(failed.text).not.toMatch(/JSON|damaged|at \w+ \(|\.ts/);
+  });
+});
+
+describe('an agent over its rate', () => {
+  const { daemon, post, expectRefusal } = openTokenEndpoint('shared');
+
+  it('is temporarily_unavailable with 429, and is told when to come again', async () => {
+    const key = await daemon().addAgent({ name: 'busy-bot', rate: { requests: 2, per: 'm' } });
+    const byHeader = () => post(GRANT, basic('busy-bot', key));
+    const byBody = () => post(`${GRANT}&client_id=busy-bot&client_secret=${key}`, {});
+    expect([(await byHeader()).status, (await byBody()).status]).toEqual([200, 200]);
+    for (const ask of [byHeader, byBody]) {
+      const refused = await ask();
+      expectRefusal(refused, 429, 'temporarily_unavailable');
+      expect(refused.headers['retry-after']).toBe('30');
+      expect(refused.headers).not.toHaveProperty('www-authenticate');
+      expect(refused.json.error_description).toMatch(
+        /asks more often than 2\/m; next step: .*broker agent set/,
+      );
+    }
+    expect((await post(GRANT)).status).toBe(200);
+    daemon().world.clock.jump(30_000);
+    expect((await byHeader()).status).toBe(200);
+  });
+
+  it('hears of nothing else first', async () => {
+    const key = await daemon().addAgent({ name: 'slow-bot', rate: { requests: 1, per: 'h' } });
+    await post(GRANT, basic('slow-bot', key));
+    for (const body of ['grant_type=password', `${GRANT}&resource=https://unknown.example.com`])
+      expectRefusal(await post(body, basic('slow-bot', key)), 429, 'temporarily_unavailable');
   });
 });

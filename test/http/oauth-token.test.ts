@@ -6,9 +6,9 @@ import { auditTrail } from '../support/vault-file.ts';
 
 const AN_HOUR_MS = 3_600_000;
 
-const { daemon, key, post, own, expectRefusal } = openTokenEndpoint();
-
 describe('a granted token (RFC 6749 §5.1)', () => {
+  const { daemon, post, expectRefusal } = openTokenEndpoint();
+
   it('has what is known, and is not to be stored', async () => {
     const { status, headers, json } = await post(GRANT);
     expect(status).toBe(200);
@@ -46,24 +46,6 @@ describe('a granted token (RFC 6749 §5.1)', () => {
     expect((await post(GRANT)).json).toEqual({ ...body, scope: 'mcp:all' });
   });
 
-  it.each<[string, () => Promise<CallAnswer>]>([
-    ['Basic', () => post(GRANT)],
-    [
-      'Basic in another case',
-      () => post(GRANT, { authorization: String(own().authorization).replace('Basic', 'BASIC') }),
-    ],
-    ['Basic, form-encoded', () => post(GRANT, basic(encoded('stock-bot'), encoded(key())))],
-    ['Basic with client_id in the body too', () => post(`${GRANT}&client_id=stock-bot`)],
-    ['the body', () => post(`${GRANT}&client_id=stock-bot&client_secret=${key()}`, {})],
-    [
-      'the body beside empty parameters',
-      () => post(`${GRANT}&scope=&resource=&client_id=stock-bot&client_secret=${key()}`, {}),
-    ],
-    ['a charset', () => post(GRANT, { ...own(), 'content-type': `${FORM['content-type']}; charset=UTF-8` })],
-  ])('is had by %s', async (_, ask) => {
-    expect(await ask()).toMatchObject({ status: 200, json: { token_type: 'Bearer' } });
-  });
-
   it('is for the connection of the resource or the scope', async () => {
     const other = await daemon().addAgent({ name: 'alice-bot', allow: ['demo', 'demo@*'] });
     const ask = (more: string) => post(`${GRANT}${more}`, basic('alice-bot', other));
@@ -80,7 +62,31 @@ describe('a granted token (RFC 6749 §5.1)', () => {
   });
 });
 
+describe('a client that is known (RFC 6749 §2.3.1)', () => {
+  const { key, post, own } = openTokenEndpoint('shared');
+
+  it.each<[string, () => Promise<CallAnswer>]>([
+    ['Basic', () => post(GRANT)],
+    [
+      'Basic in another case',
+      () => post(GRANT, { authorization: String(own().authorization).replace('Basic', 'BASIC') }),
+    ],
+    ['Basic, form-encoded', () => post(GRANT, basic(encoded('stock-bot'), encoded(key())))],
+    ['Basic with client_id in the body too', () => post(`${GRANT}&client_id=stock-bot`)],
+    ['the body', () => post(`${GRANT}&client_id=stock-bot&client_secret=${key()}`, {})],
+    [
+      'the body beside empty parameters',
+      () => post(`${GRANT}&scope=&resource=&client_id=stock-bot&client_secret=${key()}`, {}),
+    ],
+    ['a charset', () => post(GRANT, { ...own(), 'content-type': `${FORM['content-type']}; charset=UTF-8` })],
+  ])('gets a token by %s', async (_, ask) => {
+    expect(await ask()).toMatchObject({ status: 200, json: { token_type: 'Bearer' } });
+  });
+});
+
 describe('a client that is not known (RFC 6749 §5.2)', () => {
+  const { daemon, key, post, expectRefusal } = openTokenEndpoint('shared');
+
   it.each<[string, () => Promise<CallAnswer>]>([
     ['no credentials', () => post(GRANT, {})],
     ['a wrong key', () => post(GRANT, basic('stock-bot', 'mtb_wrong'))],

@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startTestDaemon, type TestDaemon } from '../support/daemon.ts';
+import { shareDaemon, startTestDaemon, type TestDaemon } from '../support/daemon.ts';
 import type { Fault } from '../support/fault.ts';
 import { isRefresh } from '../support/gate.ts';
 import type { CallAnswer } from '../support/http-call.ts';
@@ -29,13 +29,18 @@ function expectProblem({ status, headers, json }: CallAnswer, expected: Record<s
   expect(status).toBe(expected.status);
 }
 
-beforeEach(async () => {
-  test = await startTestDaemon();
-});
+const take = (daemon: TestDaemon) => {
+  test = daemon;
+};
 
-afterEach(() => test.close());
+/** For tests that leave their mark on it. */
+function startAnew(): void {
+  beforeEach(async () => take(await startTestDaemon()));
+  afterEach(() => test.close());
+}
 
 describe('a connection that cannot serve', () => {
+  startAnew();
   beforeEach(() => test.world.clock.jump(AN_HOUR_MS));
 
   it.each([
@@ -76,6 +81,8 @@ describe('a connection that cannot serve', () => {
 });
 
 describe('a request that makes no sense', () => {
+  shareDaemon(take);
+
   it.each<[string, string | object]>([
     ['broken JSON', '{"min_ttl": '],
     ['an unknown field', { min_tll: 60 }],
@@ -124,6 +131,8 @@ describe('a request that makes no sense', () => {
 });
 
 describe('a place that is not there', () => {
+  shareDaemon(take);
+
   it.each([
     ['GET', '/'],
     ['GET', '/v1'],
@@ -149,19 +158,23 @@ describe('a place that is not there', () => {
   });
 });
 
-it('an unexpected failure is a bare 500 that tells nothing about us', async () => {
-  const file = new DatabaseSync(test.world.vaultPath);
-  file.exec(`UPDATE agents SET policy = '{"damaged'`);
-  file.close();
-  const failed = await token();
-  expectProblem(failed, { status: 500, code: 'internal' });
-  expect(failed.text).not.toMatch(/JSON|damaged|at \w+ \(|\.ts/);
-});
+describe('a vault that is not as it was', () => {
+  startAnew();
 
-it('a vault that was tampered with is answered 503, not with somebody else’s token', async () => {
-  const file = new DatabaseSync(test.world.vaultPath);
-  file.exec(`UPDATE connections SET secrets = (SELECT secrets FROM connections WHERE name = 'demo@alice')`);
-  file.close();
-  const failed = await token();
-  expectProblem(failed, { status: 503, code: 'vault_unavailable' });
+  it('is a bare 500 that tells nothing about us where nobody expected that', async () => {
+    const file = new DatabaseSync(test.world.vaultPath);
+    file.exec(`UPDATE agents SET policy = '{"damaged'`);
+    file.close();
+    const failed = await token();
+    expectProblem(failed, { status: 500, code: 'internal' });
+    expect(failed.text).not.toMatch(/JSON|damaged|at \w+ \(|\.ts/);
+  });
+
+  it('is answered 503 when it was tampered with, not with somebody else’s token', async () => {
+    const file = new DatabaseSync(test.world.vaultPath);
+    file.exec(`UPDATE connections SET secrets = (SELECT secrets FROM connections WHERE name = 'demo@alice')`);
+    file.close();
+    const failed = await token();
+    expectProblem(failed, { status: 503, code: 'vault_unavailable' });
+  });
 });

@@ -9,7 +9,7 @@ import type { BrokerProcess } from '../support/broker-process.ts';
 import { freePort } from '../support/free-port.ts';
 import { type Journey, startJourney } from '../support/journey.ts';
 import { CHECKOUT, installPackage, runProgram } from '../support/packed-package.ts';
-import { startRawServer } from '../support/raw-server.ts';
+import { prepareDemo, withBroker } from '../support/prepare.ts';
 
 /** Seconds a token lives: short enough to see it end; servers count in whole seconds, so not much shorter either. */
 const TOKEN_SECONDS = 12;
@@ -25,12 +25,10 @@ let folder: string;
 
 beforeAll(async () => {
   journey = await startJourney({ authorizationServer: { accessTokenSeconds: () => lifetime } });
-  await journey.login({ args: ['--account', 'alice'] });
-  key = (await journey.run(['agent', 'add', 'client', '--allow', 'demo@*'])).stdout.trim();
+  key = await prepareDemo(journey, { name: 'client', allow: ['demo@*'] }, { account: 'alice' });
   socket = join(journey.home.path, 'broker.sock');
   url = `http://127.0.0.1:${await freePort()}`;
-  daemon = await serve();
-  folder = await installPackage();
+  [daemon, folder] = await Promise.all([serve(), installPackage()]);
 }, 60_000);
 
 afterAll(async () => {
@@ -153,48 +151,6 @@ describe('the examples', () => {
     const elsewhere = await example('plain-fetch.ts', undefined, { BROKER_URL: 'http://127.0.0.1:9' });
     expect(elsewhere.stderr).toMatch(/^daemon_unreachable: .+\n.*broker serve/);
   });
-
-  const python = process.env.PYTHON ?? 'python3';
-  const can = (...args: string[]) => spawnSync(python, args).status === 0;
-  const hasHttpx = can('-c', 'import httpx');
-  const recipe = join(CHECKOUT, 'examples', 'broker_auth.py');
-
-  it(
-    can('--version') ? 'broker_auth.py is Python' : 'broker_auth.py is not looked at: no Python here',
-    async () => {
-      if (!can('--version')) return;
-      const check = ['-c', 'import ast, sys; ast.parse(open(sys.argv[1]).read())', recipe];
-      expect(await run(python, check, { cwd: folder })).toEqual({ code: 0, stdout: '', stderr: '' });
-    },
-  );
-
-  it(hasHttpx ? 'broker_auth.py calls the server' : 'broker_auth.py is not run: no httpx here', async () => {
-    if (!hasHttpx) return;
-    for (const env of [{}, { BROKER_URL: `unix:${socket}` }]) {
-      // The server takes the token, and wants a session for a GET.
-      const called = await run(python, [recipe, journey.mcp.url, 'demo@alice'], { cwd: folder, env });
-      expect(called).toEqual({ code: 0, stdout: '400\n', stderr: '' });
-    }
-    const refused = await run(python, [recipe, journey.mcp.url, 'demo'], { cwd: folder });
-    expect(refused.code).toBe(1);
-    expect(refused.stderr).toContain('not_found: ');
-  });
-
-  it(hasHttpx ? 'broker_auth.py asks for a newer token after a 401' : 'nor after a 401', async () => {
-    if (!hasHttpx) return;
-    const broker = await startRawServer(({ body }) => {
-      const generation = body.includes('"rejected_generation":1') ? 2 : 1;
-      return { status: 200, body: { access_token: `fake-${generation}`, generation } };
-    });
-    const server = await startRawServer(({ headers }) => ({
-      status: headers.authorization === 'Bearer fake-2' ? 200 : 401,
-    }));
-    const env = { BROKER_URL: broker.url };
-    const called = await run(python, [recipe, `${server.url}/api`, 'demo'], { cwd: folder, env });
-    await Promise.all([broker.close(), server.close()]);
-    expect(called).toEqual({ code: 0, stdout: '200\n', stderr: '' });
-    expect([broker.requests.length, server.requests.length]).toEqual([2, 2]);
-  });
 });
 
 describe('an agent', () => {
@@ -226,7 +182,7 @@ describe('an agent', () => {
   });
 
   it('whose key is revoked is told so, by TCP and by socket', async () => {
-    expect((await journey.run(['agent', 'revoke', 'client'])).code).toBe(0);
+    await withBroker(journey, (broker) => broker.agents.revoke('client'));
     for (const place of [url, `unix:${socket}`]) {
       await expect(brokerAuth({ ...options(), url: place }).token()).rejects.toMatchObject({
         code: 'unauthenticated',

@@ -1,31 +1,35 @@
-import { execFile } from 'node:child_process';
-import { symlinkSync, writeFileSync } from 'node:fs';
+import { execFile, spawnSync } from 'node:child_process';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { json } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../support/free-port.ts';
 import { expectFailure, type Journey, startJourney } from '../support/journey.ts';
+import { changeVault } from '../support/leases.ts';
 import { closeServer, listenOnLoopback } from '../support/loopback.ts';
+import { prepareDemo } from '../support/prepare.ts';
 
-const MODULES = fileURLToPath(new URL('../../node_modules', import.meta.url));
+const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
+/** What a project that uses the snippets has installed. */
+const MODULES = { '@modelcontextprotocol': 'node_modules/@modelcontextprotocol', 'mcp-token-broker': '.' };
+
+const PYTHON = process.env.PYTHON ?? 'python3';
+const hasHttpx = spawnSync(PYTHON, ['-c', 'import httpx']).status === 0;
 
 let journey: Journey;
 let agent: Record<string, string>;
-/** Set by a test: how many requests the MCP server refuses as if their token had ended. */
-let refuse = 0;
-const refused: string[] = [];
 
 beforeAll(async () => {
   journey = await startJourney();
-  const { code, stderr } = await journey.login();
-  expect(code, stderr).toBe(0);
-  const key = (await journey.run(['agent', 'add', 'docs-bot', '--allow', 'demo'])).stdout.trim();
+  const key = await prepareDemo(journey);
   agent = { BROKER_URL: (await journey.serve()).url, BROKER_AGENT_KEY: key, BROKER_HOME: '/nonexistent' };
-  symlinkSync(MODULES, join(journey.home.path, 'node_modules'));
+  const modules = join(journey.home.path, 'node_modules');
+  mkdirSync(modules);
+  for (const [name, place] of Object.entries(MODULES))
+    symlinkSync(join(CHECKOUT, place), join(modules, name));
 });
 
 afterAll(() => journey.close());
@@ -35,26 +39,26 @@ const config = (args: string[], env: Record<string, string> = {}) =>
 const DEMO = ['--connection', 'demo'];
 
 /** Runs a printed snippet as a program of its own. */
-function runSnippet(name: string, text: string, env: Record<string, string>) {
+function runSnippet(name: string, text: string, env: Record<string, string>, interpreter = process.execPath) {
   const file = join(journey.home.path, name);
   writeFileSync(file, text);
-  return promisify(execFile)(process.execPath, [file], { env: { ...journey.home.env, ...env } });
+  return promisify(execFile)(interpreter, [file], { env: { ...journey.home.env, ...env } });
 }
 
 describe('broker config', () => {
   it('lists the runtimes without one, and tells more as JSON', async () => {
-    const { code, stdout, stderr } = await config([]);
+    const [{ code, stdout, stderr }, asJson] = await Promise.all([config([]), config(['--json'])]);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(
       /^RUNTIME +NAME +WAYS +WHERE IT GOES\n(.+\n)+codex +Codex +gateway exec +~\/\.codex/,
     );
-    const list = JSON.parse((await config(['--json'])).stdout) as { name: string }[];
+    const list = JSON.parse(asJson.stdout) as { name: string }[];
     expect(list.length).toBe(stdout.trimEnd().split('\n').length - 1);
   });
 
   it('prints the snippet alone on stdout, and where it goes and what to set on stderr', async () => {
-    for (const env of [{}, agent]) {
-      const { code, stdout, stderr } = await config(['claude-code', ...DEMO], env);
+    for (const running of [{}, agent].map((env) => config(['claude-code', ...DEMO], env))) {
+      const { code, stdout, stderr } = await running;
       expect(code, stderr).toBe(0);
       expect(JSON.parse(stdout)).toEqual({
         mcpServers: {
@@ -71,8 +75,9 @@ describe('broker config', () => {
   });
 
   it('says of the gateway that it is not there yet, also where that is the only way', async () => {
-    for (const args of [['claude-code', '--gateway'], ['n8n']]) {
-      const { code, stdout, stderr } = await config([...args, ...DEMO], agent);
+    const ways = [['claude-code', '--gateway'], ['n8n']];
+    for (const running of ways.map((args) => config([...args, ...DEMO], agent))) {
+      const { code, stdout, stderr } = await running;
       expect(code, stderr).toBe(0);
       expect(stdout).toContain(`${agent.BROKER_URL}/mcp/demo`);
       expect(stderr).toMatch(/^- this needs the gateway .* does not have yet$/m);
@@ -81,11 +86,11 @@ describe('broker config', () => {
 
   it('takes the daemon and the server that are named', async () => {
     const urls = ['--url', 'https://broker.example.com/', '--server-url', 'https://mcp.example.com/mcp'];
-    const gateway = await config(['codex', '--connection', 'coda@alice', ...urls]);
+    const words = ['codex', '--connection', 'coda@alice', ...urls];
+    const [gateway, exec] = await Promise.all([config(words), config([...words, '--exec'])]);
     expect(gateway.stdout).toBe(
       '[mcp_servers.coda-alice]\nurl = "https://broker.example.com/mcp/coda%40alice"\nbearer_token_env_var = "BROKER_AGENT_KEY"\n',
     );
-    const exec = await config(['codex', '--exec', '--connection', 'coda@alice', ...urls]);
     expect(exec.stdout).toContain(
       'url = "https://mcp.example.com/mcp"\nbearer_token_env_var = "MCP_ACCESS_TOKEN"',
     );
@@ -106,8 +111,10 @@ describe('broker config', () => {
 
   it('knows the usual place of a server before the first login, and says so', async () => {
     const BROKER_URL = `http://127.0.0.1:${await freePort()}`;
-    for (const env of [{}, { BROKER_HOME: '/nonexistent' }, { ...agent, BROKER_URL }]) {
-      const { code, stdout, stderr } = await config(['claude-code', '--connection', 'notion@acme'], env);
+    const places = [{}, { BROKER_HOME: '/nonexistent' }, { ...agent, BROKER_URL }];
+    const words = ['claude-code', '--connection', 'notion@acme'];
+    for (const running of places.map((env) => config(words, env))) {
+      const { code, stdout, stderr } = await running;
       expect(code, stderr).toBe(0);
       expect(JSON.parse(stdout)).toMatchObject({
         mcpServers: { 'notion-acme': { url: 'https://mcp.notion.com/mcp' } },
@@ -118,7 +125,7 @@ describe('broker config', () => {
     }
   });
 
-  it.each([
+  it.concurrent.each([
     [['codx', ...DEMO], /no runtime "codx"/],
     [['claude-code'], /needs a connection/],
     [['claude-code', '--connection', 'No Name'], /"No Name" is not a connection name/],
@@ -137,46 +144,41 @@ describe('broker config', () => {
   });
 });
 
-describe('the snippet for the MCP TypeScript SDK 1', () => {
-  it('runs as it is printed, by the broker’s token and by broker exec', async () => {
-    const byToken = await config(['mcp-typescript-v1', ...DEMO], agent);
-    const { stdout } = await runSnippet('agent.ts', byToken.stdout, agent);
+describe('the snippets for the MCP TypeScript SDKs', () => {
+  it.each(['mcp-typescript', 'mcp-typescript-v1'])('%s runs as it is printed', async (runtime) => {
+    const { stdout: text } = await config([runtime, ...DEMO], agent);
+    const { stdout } = await runSnippet(`${runtime}.ts`, text, agent);
     expect(stdout).toContain("name: 'whoami'");
+  });
 
-    const byExec = await config(['mcp-typescript-v1', '--exec', ...DEMO], agent);
-    writeFileSync(join(journey.home.path, 'exec.ts'), byExec.stdout);
-    const program = ['--', process.execPath, join(journey.home.path, 'exec.ts')];
-    const run = await journey.run(['exec', 'demo', ...program], { env: agent });
+  it('run by broker exec too', async () => {
+    const { stdout: text } = await config(['mcp-typescript-v1', '--exec', ...DEMO], agent);
+    const file = join(journey.home.path, 'exec.ts');
+    writeFileSync(file, text);
+    const run = await journey.run(['exec', 'demo', '--', process.execPath, file], { env: agent });
     expect([run.code, run.stdout]).toEqual([0, expect.stringContaining("name: 'whoami'")]);
   });
 
-  it('reports a refused token, so that one of unknown end is replaced', async () => {
-    // Stands before the MCP server and refuses as often as it is told.
-    const front = createServer(async (request, response) => {
-      if (refuse > 0) {
-        refuse -= 1;
-        refused.push(String(request.headers.authorization));
-        return void response.writeHead(401).end();
-      }
-      const { host: _, ...headers } = request.headers as Record<string, string>;
-      const body = ['GET', 'DELETE'].includes(request.method ?? '') ? {} : { body: await bodyOf(request) };
-      const answer = await fetch(journey.mcp.url, { method: request.method ?? 'GET', headers, ...body });
-      response.writeHead(answer.status, Object.fromEntries(answer.headers));
-      response.end(Buffer.from(await answer.arrayBuffer()));
-    });
-    const serverUrl = await listenOnLoopback(front);
-    try {
-      const text = await config(['mcp-typescript-v1', '--server-url', serverUrl, ...DEMO], agent);
-      refuse = 1;
-      makeOlder(journey.vaultPath);
-      const before = journey.authorizationServer.refreshes();
-      const { stdout } = await runSnippet('refused.ts', text.stdout, agent);
-      expect(stdout).toContain("name: 'whoami'");
-      expect(journey.authorizationServer.refreshes()).toBe(before + 1);
-      expect(refused).toEqual([expect.stringMatching(/^Bearer \S+$/)]);
-    } finally {
-      await closeServer(front);
-    }
+  it('report a refused token, so that one that lives by the clock is replaced', async () => {
+    const { stdout: text } = await config(['mcp-typescript-v1', ...DEMO], agent);
+    const before = refuseToken();
+    const { stdout } = await runSnippet('refused.ts', text, agent);
+    expect(stdout).toContain("name: 'whoami'");
+    expect(journey.authorizationServer.refreshes()).toBe(before + 1);
+  });
+});
+
+describe('the snippet for httpx', () => {
+  it(hasHttpx ? 'runs as it is printed' : 'is compiled elsewhere, and not run: no httpx here', async () => {
+    if (!hasHttpx) return;
+    const { stdout: text } = await config(['httpx', ...DEMO], agent);
+    // The server takes the token, and wants a session for a GET.
+    expect((await runSnippet('agent.py', text, agent, PYTHON)).stdout).toBe('400\n');
+    const before = refuseToken();
+    expect((await runSnippet('agent.py', text, agent, PYTHON)).stdout).toBe('400\n');
+    expect(journey.authorizationServer.refreshes()).toBe(before + 1);
+    const strange = runSnippet('agent.py', text, { ...agent, BROKER_AGENT_KEY: 'mtb_wrong' }, PYTHON);
+    await expect(strange).rejects.toThrow(/token broker: .*unauthenticated/);
   });
 });
 
@@ -220,15 +222,9 @@ describe('the snippet for Managed Agents', () => {
   });
 });
 
-/** As if the token had come a minute ago: one that was refused sooner than that is not refreshed again. */
-function makeOlder(vaultPath: string): void {
-  const database = new DatabaseSync(vaultPath);
-  database.exec('UPDATE connections SET received_at = received_at - 60000');
-  database.close();
-}
-
-async function bodyOf(request: IncomingMessage): Promise<string> {
-  let text = '';
-  for await (const chunk of request.setEncoding('utf8')) text += chunk;
-  return text;
+/** The server forgets the token; it came more than a minute ago, so it may be replaced. How often it was refreshed by now. */
+function refuseToken(): number {
+  journey.authorizationServer.revokeAccessTokens();
+  changeVault(journey.vaultPath, 'UPDATE connections SET received_at = received_at - 60000');
+  return journey.authorizationServer.refreshes();
 }

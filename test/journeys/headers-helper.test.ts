@@ -9,6 +9,7 @@ import { freePort } from '../support/free-port.ts';
 import { call } from '../support/http-call.ts';
 import { expectFailure, type Journey, startJourney } from '../support/journey.ts';
 import { callTool } from '../support/mcp-client.ts';
+import { prepareDemo } from '../support/prepare.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/broker.js', import.meta.url));
 
@@ -22,9 +23,7 @@ let env: Record<string, string>;
 
 beforeAll(async () => {
   journey = await startJourney();
-  const { code, stderr } = await journey.login();
-  expect(code, stderr).toBe(0);
-  key = (await journey.run(['agent', 'add', 'claude', '--allow', 'demo'])).stdout.trim();
+  key = await prepareDemo(journey);
   url = (await journey.serve()).url;
   symlinkSync(BIN, join(journey.home.path, 'broker'));
   const keyFile = join(journey.home.path, 'agent.key');
@@ -72,26 +71,30 @@ describe('the headersHelper of Claude Code', () => {
     const route = await call(`${url}/v1/connections/demo/headers?min_ttl=600`, {
       headers: { authorization: `Bearer ${key}` },
     });
-    const asOperator = await journey.run(['token', 'demo', '--headers-json']);
-    const asAgent = await journey.run(['token', 'demo', '--headers-json', '--min-ttl', '600'], { env });
+    const [asOperator, asAgent] = await Promise.all([
+      journey.run(['token', 'demo', '--headers-json']),
+      journey.run(['token', 'demo', '--headers-json', '--min-ttl', '600'], { env }),
+    ]);
     expect([asOperator.code, asAgent.code, route.status]).toEqual([0, 0, 200]);
     expect(JSON.parse(asOperator.stdout)).toEqual(route.json);
     expect(asAgent.stdout).toBe(asOperator.stdout);
   });
 
   it('is a single header line with --header, through either door', async () => {
-    const { Authorization } = JSON.parse((await journey.run(['token', 'demo', '--headers-json'])).stdout);
-    for (const options of [{}, { env }]) {
-      const { stdout } = await journey.run(['token', 'demo', '--header'], options);
-      expect(stdout).toBe(`Authorization: ${Authorization}\n`);
-    }
+    const token = await journey.servedToken();
+    const lines = [{}, { env }].map((options) => journey.run(['token', 'demo', '--header'], options));
+    for (const { stdout } of await Promise.all(lines))
+      expect(stdout).toBe(`Authorization: Bearer ${token}\n`);
   });
 
   it('prints nothing on stdout when there are no headers to have', async () => {
     const BROKER_URL = `http://127.0.0.1:${await freePort()}`;
-    const gone = await journey.run(['token', 'demo', '--headers-json'], { env: { ...env, BROKER_URL } });
+    const [gone, unknown] = await Promise.all([
+      journey.run(['token', 'demo', '--headers-json'], { env: { ...env, BROKER_URL } }),
+      journey.run(['token', 'other', '--headers-json'], { env }),
+    ]);
     expectFailure(gone, 3, /no broker daemon answers/);
-    expectFailure(await journey.run(['token', 'other', '--headers-json'], { env }), 2, /no connection other/);
+    expectFailure(unknown, 2, /no connection other/);
   });
 
   it('refuses a route parameter that is no number of seconds', async () => {
@@ -103,9 +106,12 @@ describe('the headersHelper of Claude Code', () => {
 
   it('tells of a refused generation through the token first', async () => {
     // The token is only seconds old: that it was refused is no matter of age, and nothing is refreshed.
-    const refused = await journey.run(['token', 'demo', '--header', '--rejected-generation', '1'], { env });
+    const reject = ['token', 'demo', '--header', '--rejected-generation'];
+    const [refused, newer] = await Promise.all(
+      ['1', '7'].map((each) => journey.run([...reject, each], { env })),
+    );
+    if (!refused || !newer) throw new Error('both were run');
     expectFailure(refused, 75, /was refreshed only/);
-    const newer = await journey.run(['token', 'demo', '--header', '--rejected-generation', '7'], { env });
     expect([newer.code, journey.authorizationServer.refreshes()]).toEqual([0, 0]);
   });
 });

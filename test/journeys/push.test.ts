@@ -11,9 +11,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { OPERATOR } from '../../src/broker/context.ts';
 import { changeAnswer } from '../support/changed-answer.ts';
 import { expectFailure, type Journey, startJourney } from '../support/journey.ts';
 import { callTool } from '../support/mcp-client.ts';
+import { prepareDemo, withBroker } from '../support/prepare.ts';
 import { secretsSeenBy } from '../support/secrets-seen.ts';
 
 const NODE = process.execPath;
@@ -24,9 +26,7 @@ let directory: string;
 
 beforeAll(async () => {
   journey = await startJourney();
-  const { code, stderr } = await journey.login();
-  expect(code, stderr).toBe(0);
-  const key = (await journey.run(['agent', 'add', 'docs-bot', '--allow', 'demo'])).stdout.trim();
+  const key = await prepareDemo(journey);
   agent = { BROKER_URL: (await journey.serve()).url, BROKER_AGENT_KEY: key, BROKER_HOME: '/nonexistent' };
   directory = join(journey.home.path, 'store');
   mkdirSync(directory);
@@ -34,7 +34,8 @@ beforeAll(async () => {
 
 afterAll(() => journey.close());
 
-const push = (args: string[], env: Record<string, string> = {}) =>
+/** As agent, unless told otherwise: that starts sooner, and what is handed over is the same. */
+const push = (args: string[], env: Record<string, string> = agent) =>
   journey.run(['push', 'demo', ...args], { env });
 const place = (name: string) => join(directory, name);
 const readJson = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
@@ -68,8 +69,9 @@ describe('broker push --file', () => {
     symlinkSync(elsewhere, place('link'));
     writeFileSync(place('open'), 'old', { mode: 0o644 });
     chmodSync(place('open'), 0o644);
+    const pushed = ['link', 'open'].map((name) => push(['--file', place(name)]));
+    expect((await Promise.all(pushed)).map(({ code }) => code)).toEqual([0, 0]);
     for (const name of ['link', 'open']) {
-      expect((await push(['--file', place(name)])).code).toBe(0);
       expect([lstatSync(place(name)).isFile(), lstatSync(place(name)).mode & 0o777]).toEqual([true, 0o600]);
     }
     expect(readFileSync(elsewhere, 'utf8')).toBe('untouched');
@@ -77,17 +79,17 @@ describe('broker push --file', () => {
   });
 
   it('writes the bare token, or variables, as --format says', async () => {
-    const { stdout: token } = await journey.run(['token', 'demo']);
+    const token = await journey.servedToken();
     const { expires_at } = readJson(place('token.json'));
-    expect((await push(['--file', place('bare'), '--format', 'token'])).code).toBe(0);
-    expect(readFileSync(place('bare'), 'utf8')).toBe(token);
-    expect((await push(['--file', place('env'), '--format', 'env'])).code).toBe(0);
+    const pushed = ['token', 'env'].map((format) => push(['--file', place(format), '--format', format]));
+    expect((await Promise.all(pushed)).map(({ code }) => code)).toEqual([0, 0]);
+    expect(readFileSync(place('token'), 'utf8')).toBe(`${token}\n`);
     expect(readFileSync(place('env'), 'utf8')).toBe(
-      `MCP_ACCESS_TOKEN=${token}MCP_TOKEN_EXPIRES_AT=${expires_at}\nMCP_SERVER_URL=${journey.mcp.url}\n`,
+      `MCP_ACCESS_TOKEN=${token}\nMCP_TOKEN_EXPIRES_AT=${expires_at}\nMCP_SERVER_URL=${journey.mcp.url}\n`,
     );
   });
 
-  it.each([
+  it.concurrent.each([
     [[], /pushed to one place/],
     [['--file', 'a', '--command', 'cat'], /pushed to one place/],
     [['--file', 'a', '--', 'b'], /takes no further arguments/],
@@ -103,7 +105,11 @@ describe('broker push --file', () => {
   });
 
   it('fails as broker token does where there is no token to have', async () => {
-    expectFailure(await journey.run(['push', 'other', '--file', place('other')]), 2, /no connection other/);
+    expectFailure(
+      await journey.run(['push', 'other', '--file', place('other')], { env: agent }),
+      2,
+      /no connection other/,
+    );
     expect(existsSync(place('other'))).toBe(false);
   });
 });
@@ -128,8 +134,12 @@ describe('broker push --command', () => {
   });
 
   it('exits 75 when the program fails or is not there', async () => {
-    expectFailure(await push(['--command', NODE, '--', '-e', 'process.exit(3)']), 75, /ended with code 3$/);
-    expectFailure(await push(['--command', 'no-such-program']), 75, /could not be started \(ENOENT\)$/);
+    const [failing, missing] = await Promise.all([
+      push(['--command', NODE, '--', '-e', 'process.exit(3)']),
+      push(['--command', 'no-such-program']),
+    ]);
+    expectFailure(failing, 75, /ended with code 3$/);
+    expectFailure(missing, 75, /could not be started \(ENOENT\)$/);
   });
 });
 
@@ -141,21 +151,25 @@ describe('a token that does not end soon', () => {
     journey.authorizationServer.fail((request) =>
       request.grantType === 'refresh_token' ? changeAnswer(request, change) : undefined,
     );
-    expect((await journey.run(['refresh', 'demo'])).code).toBe(0);
+    await withBroker(journey, (broker) => broker.refresh(OPERATOR, 'demo'));
     const file = place('long');
-    expectFailure(await push(['--file', file]), 64, new RegExp(what));
+    const [refused, allowed] = await Promise.all([
+      push(['--file', file]),
+      push(['--file', place('allowed'), '--allow-long-lived']),
+    ]);
+    expectFailure(refused, 64, new RegExp(what));
     expect(existsSync(file)).toBe(false);
-    expect((await push(['--file', place('allowed'), '--allow-long-lived'])).code).toBe(0);
+    expect(allowed.code).toBe(0);
     expect(readJson(place('allowed'))).toMatchObject({ connection: 'demo' });
     journey.authorizationServer.fail(undefined);
   });
 });
 
-describe('broker push --watch', () => {
+describe.concurrent('broker push --watch', () => {
   it('hands over each newer token in time, until it is stopped', async () => {
     const quick = await startJourney({ authorizationServer: { accessTokenSeconds: () => 10 } });
     try {
-      expect((await quick.login()).code).toBe(0);
+      await prepareDemo(quick);
       const file = join(quick.home.path, 'token.json');
       const watching = quick.start(['push', 'demo', '--file', file, '--watch']);
       await watching.waitFor(/handed over/, 'stderr');
@@ -176,7 +190,7 @@ describe('broker push --watch', () => {
   it('tells of a failure that can pass, and goes on', async () => {
     const quick = await startJourney({ authorizationServer: { accessTokenSeconds: () => 3 } });
     try {
-      expect((await quick.login()).code).toBe(0);
+      await prepareDemo(quick);
       const file = join(quick.home.path, 'token.json');
       const watching = quick.start(['push', 'demo', '--file', file, '--watch']);
       await watching.waitFor(/handed over/, 'stderr');

@@ -3,15 +3,18 @@ import { promisify } from 'node:util';
 import * as oauth from 'oauth4webapi';
 import * as openid from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { NewAgent } from '../../src/broker/agents.ts';
+import { newAgent } from '../support/agents.ts';
 import { isRefresh } from '../support/gate.ts';
 import { type Journey, startJourney } from '../support/journey.ts';
 import { callTool } from '../support/mcp-client.ts';
+import { endAccessToken, prepareDemo, withBroker } from '../support/prepare.ts';
 import { STOCK_MCP_CLIENTS, type StockAgent } from '../support/stock-mcp-clients.ts';
 
-const run = promisify(execFile);
+/** What callers.test.ts shows at work; here is what they do when something ends or is wrong. */
+const clients = Object.entries(STOCK_MCP_CLIENTS);
 
-/** Of tokens issued from now on, in seconds. */
-let lifetime = 3600;
+const run = promisify(execFile);
 
 let journey: Journey;
 /** `http://127.0.0.1:PORT/oauth`. */
@@ -21,12 +24,13 @@ let agent: StockAgent;
 let second: StockAgent;
 /** May use nothing there is. */
 let stranger: StockAgent;
-let isBroken = false;
 
-async function addAgent(name: string, ...args: string[]): Promise<StockAgent> {
-  const { code, stdout, stderr } = await journey.run(['agent', 'add', name, ...args]);
-  expect(code, stderr).toBe(0);
-  return { issuer, name, key: stdout.trim(), mcpUrl: journey.mcp.url };
+/** Makes an agent, by default one that may use `demo`. */
+async function addAgent(agent: Partial<NewAgent> & { name: string }): Promise<StockAgent> {
+  const { key } = await withBroker(journey, (broker) =>
+    broker.agents.add(newAgent({ allow: ['demo'], ...agent })),
+  );
+  return { issuer, name: agent.name, key: key.reveal(), mcpUrl: journey.mcp.url };
 }
 
 /** `curl -u`, as a shell script would. */
@@ -38,15 +42,12 @@ async function curl({ name, key }: StockAgent, ...args: string[]): Promise<Recor
 const GRANT = ['-d', 'grant_type=client_credentials'];
 
 beforeAll(async () => {
-  journey = await startJourney({ authorizationServer: { accessTokenSeconds: () => lifetime } });
-  const { code, stderr } = await journey.login();
-  expect(code, stderr).toBe(0);
+  journey = await startJourney();
+  const key = await prepareDemo(journey, { name: 'stock-bot' });
   issuer = `${(await journey.serve()).url}/oauth`;
-  [agent, second, stranger] = await Promise.all([
-    addAgent('stock-bot', '--allow', 'demo'),
-    addAgent('second-bot', '--allow', 'demo'),
-    addAgent('stranger', '--allow', 'other', '--allow-unknown'),
-  ]);
+  agent = { issuer, name: 'stock-bot', key, mcpUrl: journey.mcp.url };
+  second = await addAgent({ name: 'second-bot' });
+  stranger = await addAgent({ name: 'stranger', allow: ['other'] });
 });
 
 afterAll(() => journey.close());
@@ -55,13 +56,7 @@ afterAll(() => journey.close());
 const whoami = (accessToken: unknown) => callTool(journey.mcp.url, String(accessToken), 'whoami');
 
 describe('OAuth clients', () => {
-  it('curl -u gets a token that the MCP server takes', async () => {
-    const answer = await curl(agent, ...GRANT, '--data-urlencode', `resource=${journey.mcp.url}`);
-    expect(answer).toMatchObject({ token_type: 'Bearer', scope: 'mcp:all' });
-    expect(await whoami(answer.access_token)).toBe('alice');
-  });
-
-  it('a form of nothing but fetch does, with the credentials in the body', async () => {
+  it('of nothing but fetch get a token with the credentials in the body', async () => {
     const form = { grant_type: 'client_credentials', client_id: agent.name, client_secret: agent.key };
     const body = new URLSearchParams({ ...form, scope: 'connection:demo' });
     const answer = await fetch(`${issuer}/token`, { method: 'POST', body });
@@ -69,13 +64,11 @@ describe('OAuth clients', () => {
     expect(await whoami(((await answer.json()) as Record<string, unknown>).access_token)).toBe('alice');
   });
 
-  it.each([
-    ['client_secret_basic', openid.ClientSecretBasic],
-    ['client_secret_post', openid.ClientSecretPost],
-  ])('openid-client does, from discovery on, by %s', async (_, authentication) => {
+  it('like openid-client do, from discovery on, with the credentials in the body', async () => {
     const { name, key } = agent;
     const options = { algorithm: 'oauth2' as const, execute: [openid.allowInsecureRequests] };
-    const config = await openid.discovery(new URL(issuer), name, {}, authentication(key), options);
+    const inBody = openid.ClientSecretPost(key);
+    const config = await openid.discovery(new URL(issuer), name, {}, inBody, options);
     expect(config.serverMetadata().issuer).toBe(issuer);
     const tokens = await openid.clientCredentialsGrant(config, { resource: journey.mcp.url });
     expect(tokens.expiresIn()).toBeGreaterThan(3000);
@@ -85,7 +78,7 @@ describe('OAuth clients', () => {
   it.each([
     ['client_secret_basic', oauth.ClientSecretBasic],
     ['client_secret_post', oauth.ClientSecretPost],
-  ])('oauth4webapi does, from discovery on, by %s', async (_, authentication) => {
+  ])('like oauth4webapi do, from discovery on, by %s', async (_, authentication) => {
     const insecure = { [oauth.allowInsecureRequests]: true };
     const url = new URL(issuer);
     const found = await oauth.discoveryRequest(url, { algorithm: 'oauth2', ...insecure });
@@ -111,29 +104,17 @@ describe('OAuth clients', () => {
 });
 
 describe('the MCP SDK, unmodified', () => {
-  const clients = Object.entries(STOCK_MCP_CLIENTS);
-
-  it.each(clients)('%s calls the MCP server', async (_, connect) => {
-    const client = await connect(agent);
-    expect(await client.callTool('whoami')).toBe('alice');
-    await client.close();
-  });
-
   it('replaces a token that ends, with one refresh for all', async () => {
-    lifetime = 5;
-    expect((await journey.run(['refresh', 'demo'])).code).toBe(0);
-    lifetime = 3600;
-    const { access_token } = await curl(agent, ...GRANT);
     const connected = await Promise.all(clients.map(([, connect]) => connect(agent)));
     const refreshes = journey.authorizationServer.refreshes();
-    await vi.waitUntil(() => hasEnded(access_token), { timeout: 10_000 });
+    endAccessToken(journey);
     const seen = journey.mcp.requests.length;
     expect(await Promise.all(connected.map((client) => client.callTool('whoami')))).toEqual(
       clients.map(() => 'alice'),
     );
-    const statuses = journey.mcp.requests.slice(seen).map(({ status }) => status);
-    expect(statuses.filter((status) => status === 401)).toHaveLength(clients.length);
-    expect(journey.authorizationServer.refreshes()).toBeLessThanOrEqual(refreshes + 1);
+    const calls = journey.mcp.requests.slice(seen).filter(({ rpcMethod }) => rpcMethod === 'tools/call');
+    expect(calls.filter(({ status }) => status === 401)).toHaveLength(clients.length);
+    expect(journey.authorizationServer.refreshes()).toBe(refreshes + 1);
     await Promise.all(connected.map((client) => client.close()));
   });
 
@@ -158,35 +139,23 @@ describe('when something is wrong', () => {
   });
 
   it('a revoked key and an expired one are refused at the next call', async () => {
-    expect((await journey.run(['agent', 'revoke', second.name])).code).toBe(0);
-    const brief = await addAgent('brief-bot', '--allow', 'demo', '--expires', '1s');
+    await withBroker(journey, (broker) => broker.agents.revoke(second.name));
+    const brief = await addAgent({ name: 'brief-bot', expiresAt: Date.now() + 200 });
     await vi.waitUntil(async () => 'error' in (await curl(brief, ...GRANT)), { timeout: 5000 });
     for (const each of [second, brief])
       expect(await curl(each, ...GRANT)).toMatchObject({ error: 'invalid_client' });
   });
 
-  it.each(Object.entries(STOCK_MCP_CLIENTS))(
-    '%s tells the command that mends the connection',
-    async (_, connect) => {
-      await breakConnection();
+  describe('with the connection itself', () => {
+    beforeAll(() => {
+      // The token has ended, and the server has forgotten our client meanwhile.
+      endAccessToken(journey);
+      const body = { error: 'invalid_client' };
+      journey.authorizationServer.fail((request) => (isRefresh(request) ? { status: 401, body } : undefined));
+    });
+
+    it.each(clients)('%s tells the command that mends it', async (_, connect) => {
       await expect(connect(agent)).rejects.toThrow(/next step: broker login demo/);
-    },
-  );
+    });
+  });
 });
-
-async function hasEnded(accessToken: unknown): Promise<boolean> {
-  const { exp = 0 } = await journey.authorizationServer.tokenIsActive(String(accessToken));
-  // The server rounds to seconds, and so may the broker.
-  return exp + 1 < Date.now() / 1000;
-}
-
-/** The token ends, and the server has forgotten our client meanwhile. */
-async function breakConnection(): Promise<void> {
-  if (isBroken) return;
-  isBroken = true;
-  lifetime = 1;
-  expect((await journey.run(['refresh', 'demo'])).code).toBe(0);
-  const body = { error: 'invalid_client' };
-  journey.authorizationServer.fail((request) => (isRefresh(request) ? { status: 401, body } : undefined));
-  await vi.waitUntil(async () => 'error' in (await curl(agent, ...GRANT)), { timeout: 5000 });
-}

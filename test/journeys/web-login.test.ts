@@ -4,10 +4,12 @@
  */
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { newAgent } from '../support/agents.ts';
 import { chromiumPath, openChromium } from '../support/chromium.ts';
 import { freePort } from '../support/free-port.ts';
 import { type CallAnswer, call } from '../support/http-call.ts';
 import { eventsOf, expectFailure } from '../support/journey.ts';
+import { withBroker } from '../support/prepare.ts';
 import { type ProcessWorld, startProcessWorld } from '../support/process-world.ts';
 import { secretsSeenBy } from '../support/secrets-seen.ts';
 import { openPage } from '../support/sign-in.ts';
@@ -21,14 +23,9 @@ let key: string;
 /** Makes the agent of the host. */
 beforeAll(async () => {
   journey = await startProcessWorld({ isSignedIn: false });
-  const added = await journey.run(
-    ['agent', 'add', 'host', '--allow', 'demo', '--allow', 'demo@*', '--admin', '--allow-unknown'],
-    {
-      env: {},
-    },
-  );
-  expect(added.code, added.stderr).toBe(0);
-  key = added.stdout.trim();
+  const host = newAgent({ name: 'host', allow: ['demo', 'demo@*'], admin: true });
+  const added = await withBroker(journey, (broker) => broker.agents.add(host));
+  key = added.key.reveal();
 });
 
 afterAll(() => journey.close());
@@ -53,12 +50,16 @@ async function serveAt(port: number, args: string[] = []) {
 
 describe.skipIf(!hasChromium)('two users of a host, each in a browser of their own', () => {
   let browser: Browser;
+  let daemon: Awaited<ReturnType<typeof serveAt>>;
 
   beforeAll(async () => {
-    browser = await openChromium();
+    [browser, daemon] = await Promise.all([openChromium(), freePort().then((port) => serveAt(port))]);
   });
 
-  afterAll(() => browser.close());
+  afterAll(async () => {
+    await browser.close();
+    expect(await daemon.process.stop()).toBe(0);
+  });
 
   /** Opens the link in a fresh profile, signs in as `account`, and waits for the page of the daemon. */
   async function signIn(authorizationUrl: string, account: string, button = 'approve'): Promise<Page> {
@@ -71,7 +72,6 @@ describe.skipIf(!hasChromium)('two users of a host, each in a browser of their o
   }
 
   it('connect, are kept apart, and disconnect', async () => {
-    const daemon = await serveAt(await freePort());
     const users = await Promise.all(
       ['alice', 'bob'].map(async (account) => ({ account, login: await daemon.connect(account) })),
     );
@@ -121,11 +121,9 @@ describe.skipIf(!hasChromium)('two users of a host, each in a browser of their o
     });
     expect((await daemon.ask('/v1/connections')).json).toEqual({ connections: [] });
     for (const each of pages) await each.context().close();
-    expect(await daemon.process.stop()).toBe(0);
   });
 
   it('may say no, and the agent learns it', async () => {
-    const daemon = await serveAt(await freePort());
     const login = await daemon.connect('carol');
     const page = await signIn(login.authorization_url, 'carol', 'deny');
     expect(await page.innerText('body')).toMatch(/did not succeed.*denied.*start again there/s);
@@ -134,7 +132,6 @@ describe.skipIf(!hasChromium)('two users of a host, each in a browser of their o
       error: { code: 'login_denied', message: expect.stringContaining('denied') },
     });
     await page.context().close();
-    await daemon.process.stop();
   });
 
   it.each([
@@ -145,7 +142,6 @@ describe.skipIf(!hasChromium)('two users of a host, each in a browser of their o
     ],
     ['a call without waiting', (url: string) => `fetch('${url}', { mode: 'no-cors' })`],
   ])('are not signed in by %s on a page that has an answer', async (_, code) => {
-    const daemon = await serveAt(await freePort());
     const login = await daemon.connect('dave');
     const redirect = await journey.authorizationServer.approve(login.authorization_url, {
       account: 'mallory',
@@ -158,7 +154,6 @@ describe.skipIf(!hasChromium)('two users of a host, each in a browser of their o
     expect((await answered).status()).toBe(403);
     expect((await daemon.ask(`/v1/logins/${login.id}`)).json).toMatchObject({ status: 'pending' });
     await page.context().close();
-    await daemon.process.stop();
   });
 });
 
@@ -197,12 +192,14 @@ describe('a link', () => {
     const daemon = await serveAt(port);
     const publicUrl = `http://127.0.0.1:${port}`;
     const words = ['login', journey.mcp.url, '--name', 'demo', '--account', 'frank', '--link'];
-    const printed = await journey.run([...words, '--public-url', publicUrl]);
+    const [printed, again] = await Promise.all([
+      journey.run([...words, '--public-url', publicUrl]),
+      journey.run([...words, '--json'], { env: { BROKER_PUBLIC_URL: publicUrl } }),
+    ]);
     expect(printed, printed.stderr).toMatchObject({ code: 0 });
     expect(printed.stdout).toMatch(/^http:\S+\n$/);
     expect(printed.stderr).toContain('broker show demo@frank');
 
-    const again = await journey.run([...words, '--json'], { env: { BROKER_PUBLIC_URL: publicUrl } });
     const events = eventsOf(again.stdout);
     expect(events.map(({ event }) => event)).toEqual(['discovered', 'registered', 'authorization_url']);
     expect(events.at(-1)).toEqual({
@@ -227,7 +224,7 @@ describe('a link', () => {
     expect(redirectUri).toBe('http://127.0.0.1:8787/oauth/callback');
   });
 
-  it.each([
+  it.concurrent.each([
     [['--public-url', 'http://broker.example.com'], /no browser can safely come back/],
     [['--paste'], /--paste and --link are two ways/],
     [['--device'], /--device and --link are two ways/],

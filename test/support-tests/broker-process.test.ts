@@ -29,7 +29,7 @@ afterEach(() => home.remove());
 describe('a broker process', () => {
   it('runs to its end with input and a clean environment', async () => {
     const result = await runBroker(['env'], { ...options, input: 'hello\n' });
-    const names = 'BROKER_HOME,HOME,PATH,XDG_CONFIG_HOME,XDG_DATA_HOME,XDG_RUNTIME_DIR';
+    const names = 'BROKER_HOME,HOME,NODE_COMPILE_CACHE,PATH,XDG_CONFIG_HOME,XDG_DATA_HOME,XDG_RUNTIME_DIR';
     expect(result).toEqual({ code: 0, stdout: `${names}\ngot hello\n`, stderr: 'ready\n' });
     expect(await runBroker(['exit', '3'], options)).toMatchObject({ code: 3 });
   });

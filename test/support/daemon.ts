@@ -1,3 +1,4 @@
+import { afterAll, beforeAll } from 'vitest';
 import type { NewAgent } from '../../src/broker/agents.ts';
 import type { Broker } from '../../src/broker/index.ts';
 import { type Daemon, type DaemonOptions, startDaemon } from '../../src/daemon.ts';
@@ -71,4 +72,17 @@ export async function startTestDaemon(
       await world.close();
     },
   };
+}
+
+/** One daemon for all tests of the `describe`, or of the file, that calls this; `take` is given it before the first. */
+export function shareDaemon(
+  take: (daemon: TestDaemon) => void,
+  ...options: Parameters<typeof startTestDaemon>
+): void {
+  let daemon: TestDaemon;
+  beforeAll(async () => {
+    daemon = await startTestDaemon(...options);
+    take(daemon);
+  });
+  afterAll(() => daemon.close());
 }

@@ -3,13 +3,26 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 
 /** Calls a tool with the official MCP client, as an agent would; the text it answers. Rejects when it is refused. */
-export async function callTool(
+export function callTool(
   url: string,
   accessToken: string,
   name: string,
   args: Record<string, unknown> = {},
 ): Promise<string | undefined> {
-  const headers = { authorization: `Bearer ${accessToken}` };
+  return callToolWith(url, { authorization: `Bearer ${accessToken}` }, name, args);
+}
+
+/** Whose credential these headers are, as the MCP server says. Rejects when they are refused. */
+export function whoami(url: string, headers: Record<string, string>): Promise<string | undefined> {
+  return callToolWith(url, headers, 'whoami');
+}
+
+async function callToolWith(
+  url: string,
+  headers: Record<string, string>,
+  name: string,
+  args: Record<string, unknown> = {},
+): Promise<string | undefined> {
   const client = new Client({ name: 'test-agent', version: '1.0.0' });
   const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
   try {

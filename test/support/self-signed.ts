@@ -50,3 +50,30 @@ export async function makeCertificate(name = 'IP:127.0.0.1'): Promise<{ key: str
     await rm(directory, { recursive: true, force: true });
   }
 }
+
+/** What a private authority issued, all PEM files in `directory`. */
+export interface IssuedCertificate {
+  /** Of the authority. */
+  ca: string;
+  cert: string;
+  key: string;
+}
+
+/** A certificate of an authority that nobody knows, made by the `openssl` command. @param name as in `subjectAltName` */
+export async function issueCertificate(directory: string, name: string): Promise<IssuedCertificate> {
+  const place = (file: string) => join(directory, file);
+  const files = { ca: place('ca.pem'), cert: place('issued.pem'), key: place('issued.key') };
+  const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const caKey = place('ca.key');
+  const openssl = promisify(execFile);
+  await openssl('openssl', [
+    ...[...request, '-days', '2', '-subj', '/CN=test authority'],
+    ...['-keyout', caKey, '-out', files.ca],
+  ]);
+  await openssl('openssl', [
+    ...[...request, '-days', '2', '-subj', '/CN=test', '-CA', files.ca, '-CAkey', caKey],
+    ...['-addext', `subjectAltName=${name}`, '-addext', 'basicConstraints=critical,CA:FALSE'],
+    ...['-keyout', files.key, '-out', files.cert],
+  ]);
+  return files;
+}

@@ -6,8 +6,8 @@ import {
   Client,
   ClientCredentialsProvider,
   discoverAuthorizationServerMetadata,
-  type OAuthClientProvider,
   StreamableHTTPClientTransport,
+  type StreamableHTTPClientTransportOptions,
 } from '@modelcontextprotocol/client';
 import { discoverAuthorizationServerMetadata as discoverV1 } from '@modelcontextprotocol/sdk/client/auth.js';
 import { ClientCredentialsProvider as ClientCredentialsProviderV1 } from '@modelcontextprotocol/sdk/client/auth-extensions.js';
@@ -40,14 +40,16 @@ export interface StockClient {
 /** Ways in which an agent may be written. Each connects, which needs a token already. */
 export const STOCK_MCP_CLIENTS: Record<string, (agent: StockAgent) => Promise<StockClient>> = {
   'SDK v1 with an OAuthClientProvider of its own': async (agent) =>
-    connectV1(agent, ownProvider(agent, await discoverV1(agent.issuer))),
+    connectV1(agent, { authProvider: ownProvider(agent, await discoverV1(agent.issuer)) }),
   'SDK v1 with its ClientCredentialsProvider': (agent) =>
-    connectV1(agent, atIssuer(new ClientCredentialsProviderV1(credentials(agent)), agent)),
+    connectV1(agent, { authProvider: atIssuer(new ClientCredentialsProviderV1(credentials(agent)), agent) }),
   'SDK v2 with an OAuthClientProvider of its own': async (agent) =>
-    connectV2(agent, ownProvider(agent, await discoverAuthorizationServerMetadata(agent.issuer))),
+    connectV2(agent, {
+      authProvider: ownProvider(agent, await discoverAuthorizationServerMetadata(agent.issuer)),
+    }),
   'SDK v2 with its ClientCredentialsProvider': (agent) =>
-    connectV2(agent, atIssuer(new ClientCredentialsProvider(credentials(agent)), agent)),
-  'SDK v2 with an AuthProvider': (agent) => connectV2(agent, tokenProvider(agent)),
+    connectV2(agent, { authProvider: atIssuer(new ClientCredentialsProvider(credentials(agent)), agent) }),
+  'SDK v2 with an AuthProvider': (agent) => connectV2(agent, { authProvider: tokenProvider(agent) }),
 };
 
 function credentials({ issuer, name, key }: StockAgent) {
@@ -108,21 +110,23 @@ function tokenProvider({ issuer, name, key, mcpUrl }: StockAgent): AuthProvider 
   };
 }
 
-async function connectV1(
-  { mcpUrl }: StockAgent,
-  authProvider: NonNullable<TransportV1Options['authProvider']>,
+/** Connects with SDK v1, told how to prove itself. */
+export async function connectV1(
+  { mcpUrl }: Pick<StockAgent, 'mcpUrl'>,
+  options: TransportV1Options,
 ): Promise<StockClient> {
   const client = new ClientV1({ name: 'test-agent', version: '1.0.0' });
-  await client.connect(new TransportV1(new URL(mcpUrl), { authProvider }) as Transport);
+  await client.connect(new TransportV1(new URL(mcpUrl), options) as Transport);
   return toStockClient(client);
 }
 
-async function connectV2(
-  { mcpUrl }: StockAgent,
-  authProvider: AuthProvider | OAuthClientProvider,
+/** Connects with SDK v2, told how to prove itself. */
+export async function connectV2(
+  { mcpUrl }: Pick<StockAgent, 'mcpUrl'>,
+  options: StreamableHTTPClientTransportOptions,
 ): Promise<StockClient> {
   const client = new Client({ name: 'test-agent', version: '2.0.0' });
-  await client.connect(new StreamableHTTPClientTransport(new URL(mcpUrl), { authProvider }));
+  await client.connect(new StreamableHTTPClientTransport(new URL(mcpUrl), options));
   return toStockClient(client);
 }
 

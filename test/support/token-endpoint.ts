@@ -1,5 +1,5 @@
 /** `POST /oauth/token` of a daemon in this process, as a simple OAuth client calls it. */
-import { afterEach, beforeEach, expect } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import { startTestDaemon, type TestDaemon } from './daemon.ts';
 import { type CallAnswer, call } from './http-call.ts';
 
@@ -23,17 +23,18 @@ export const basic = (name: string, secret: string) => ({
   authorization: `Basic ${Buffer.from(`${name}:${secret}`).toString('base64')}`,
 });
 
-/** For one test file. Each test has a daemon of its own. */
-export function openTokenEndpoint(): TokenEndpoint {
+/** For one test file, or one `describe`. Each test has a daemon of its own, or all of them one. */
+export function openTokenEndpoint(sharing: 'own' | 'shared' = 'own'): TokenEndpoint {
   let daemon: TestDaemon;
   let key: string;
   const own = () => basic('stock-bot', key);
 
-  beforeEach(async () => {
+  const [before, after] = sharing === 'own' ? [beforeEach, afterEach] : [beforeAll, afterAll];
+  before(async () => {
     daemon = await startTestDaemon();
     key = await daemon.addAgent({ name: 'stock-bot' });
   });
-  afterEach(() => daemon.close());
+  after(() => daemon.close());
 
   return {
     daemon: () => daemon,
