@@ -65,7 +65,7 @@ function unknownConnection(caller: Caller, name: string): BrokerError {
       hint:
         caller.kind === 'agent'
           ? 'GET /v1/connections lists what this agent may use; an operator can allow more'
-          : 'broker list shows what is connected; broker login <url> adds one',
+          : 'broker list shows what is connected; broker login <url> or broker add connects more',
       connection: name,
     },
   );

@@ -1,15 +1,18 @@
 /** Servers whose connections are made from the identity of the user who calls: nobody signs in there again. */
 
 import type { Grant } from '../core/grant.ts';
+import { formatConnectionName, requireConnectionName } from '../core/names.ts';
 import { DEFAULT_SETTINGS, type ServerSettings } from '../core/server-settings.ts';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, quote } from '../errors.ts';
 import type { Secret } from '../secret.ts';
-import { deleteConnection, listConnections } from '../vault/connections.ts';
+import { listConnections } from '../vault/connections.ts';
 import { findServer, saveServer } from '../vault/servers.ts';
 import { actorOf, type Context, OPERATOR } from './context.ts';
+import { eraseDerived } from './erase-derived.ts';
+import { kindOf, requireSameKind, whatIsPresent } from './kind-change.ts';
 import { discover } from './login-discovery.ts';
 import { makeMachineClient } from './login-new-client.ts';
-import { resolveTarget } from './login-target.ts';
+import { requireNewTarget, resolveNewTarget } from './login-target.ts';
 
 /** The server's own authorization server takes grants of identity providers (MCP enterprise-managed authorization). */
 const ID_JAG_PROFILE = 'urn:ietf:params:oauth:grant-profile:id-jag';
@@ -44,71 +47,68 @@ export async function addIdentityServer(
   wanted: NewIdentityServer,
 ): Promise<IdentityServerView> {
   const { vault, clock } = context;
-  const { name, url, source, mode } = wanted;
-  const target = await resolveTarget(context, { target: url, name });
-  if (target.account !== undefined) {
-    throw new BrokerError('usage', `${name} names an account, but identities bring their own`, {
-      hint: `give the server alone: broker add ${target.server} --url ${url} --identity ${source}`,
-    });
-  }
-  const { all } = await requireSource(context, target.server, source);
+  const { name, source, mode } = wanted;
+  requireIdentityServer(wanted);
+  const target = await resolveNewTarget(context, wanted);
+  const present = await whatIsPresent(context, target);
+  await requireSource(context, source);
+  requireSameKind(present, target, 'identity');
   const settings: ServerSettings = { ...DEFAULT_SETTINGS, scopes: wanted.scopes ?? [] };
   const way =
     mode === 'forward'
       ? { ...settings, grant: { kind: 'forward', source } as const, resource: target.url }
       : await exchangeWay(context, wanted, target.url, settings);
   const { resource, ...kept } = way;
-  await vault.transaction(function* () {
+  const { before } = present;
+  const logins = await vault.transaction(function* () {
     // What was exchanged in another way, or for other scopes, is of no use any more.
-    for (const each of all) if (each.server === target.server) yield* deleteConnection(each.id);
+    if (before) yield* eraseDerived(before);
     yield* saveServer({
-      name: target.server,
-      url: target.url,
-      kind: 'identity',
-      resource,
-      settings: kept,
-      createdAt: clock.now(),
+      ...{ name, url: target.url, kind: 'identity', resource, settings: kept, createdAt: clock.now() },
     });
     const detail = { kind: 'identity', source, mode };
     yield* vault.audit.append({
-      actor: actorOf(OPERATOR),
-      action: 'add',
-      connection: target.server,
-      outcome: 'ok',
-      detail,
+      ...{ actor: actorOf(OPERATOR), action: 'add', connection: name, outcome: 'ok', detail },
     });
+    return (yield* listConnections()).filter((each) => each.server === source);
   });
-  const logins = all.filter((each) => each.server === source);
   return {
-    server: target.server,
+    server: name,
     url: target.url,
     source,
     way: kept.grant.kind === 'forward' ? 'forward' : kept.grant.way,
-    connections: logins.map(({ name: login }) => login.replace(source, target.server)),
+    connections: logins.map(({ account }) =>
+      formatConnectionName({ server: name, account: account ?? undefined }),
+    ),
   };
 }
 
-async function requireSource({ vault }: Context, server: string, source: string) {
-  const { identity, before, all } = await vault.run(function* () {
-    return {
-      identity: yield* findServer(source),
-      before: yield* findServer(server),
-      all: yield* listConnections(),
-    };
+/** Throws `usage` for a name with an account, and for a server that would be made from itself. */
+export function requireIdentityServer({ name, url, source }: NewIdentityServer): void {
+  requireNewTarget({ name, url });
+  const { server, account } = requireConnectionName(name);
+  if (account !== undefined) {
+    throw new BrokerError('usage', `${name} names an account, but identities bring their own`, {
+      hint: `give the server alone: broker add ${server} --url ${url} --identity ${source}`,
+    });
+  }
+  if (source === name) throw noIdentities(source);
+}
+
+/** The refusal for a source that is none: `usage`. */
+export function noIdentities(source: string): BrokerError {
+  return new BrokerError('usage', `there are no identities called ${quote(source)}`, {
+    hint: 'sign in to the identity provider first: broker login <its issuer> --name <name> --account <user>',
   });
-  if (identity?.kind !== 'oauth' || source === server) {
-    throw new BrokerError('usage', `there are no identities called ${source}`, {
-      hint: `sign in to the identity provider first: broker login <its issuer> --name ${source} --account <user>`,
-    });
-  }
-  const other = all.find((each) => each.server === server && before?.kind !== 'identity');
-  if (other) {
-    throw new BrokerError('usage', `${other.name} is connected to ${server} in another way (${other.kind})`, {
-      hint: `choose another name, or log it out first: broker logout ${other.name}`,
-      connection: other.name,
-    });
-  }
-  return { all };
+}
+
+async function requireSource({ vault }: Context, source: string): Promise<void> {
+  const identity = await vault.run(() => findServer(source));
+  if (!identity) throw noIdentities(source);
+  if (identity.kind === 'oauth') return;
+  throw new BrokerError('usage', `${source} has no logins of users: it is of kind ${kindOf(identity)}`, {
+    hint: 'identities come from a server that users sign in to: broker login <its issuer> --name <name> --account <user>',
+  });
 }
 
 /** How an identity becomes a token for this server. */

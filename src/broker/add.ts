@@ -1,5 +1,5 @@
 /** Connections without a person: a machine's own credentials, kept like a login and renewed like one. */
-import type { Grant } from '../core/grant.ts';
+import { describeGrant, type Grant } from '../core/grant.ts';
 import {
   DEFAULT_SETTINGS,
   requirePossible,
@@ -7,17 +7,19 @@ import {
   wishedSettings,
 } from '../core/server-settings.ts';
 import { BrokerError, quote } from '../errors.ts';
+import { clientAuth } from '../oauth/client-auth.ts';
+import { readClientKey } from '../oauth/client-key.ts';
 import { deleteUnusedClient } from '../vault/clients.ts';
-import { findConnection, listConnections, type StoredConnection } from '../vault/connections.ts';
-import { findServer, type Server } from '../vault/servers.ts';
+import { findConnection } from '../vault/connections.ts';
 import type { ClientWishes } from './client-wishes.ts';
 import { type ConnectionView, view } from './connections.ts';
 import { actorOf, type Context, OPERATOR } from './context.ts';
+import { type Present, requireSameKind, whatIsPresent } from './kind-change.ts';
 import { leaseOf, withLease } from './lease.ts';
 import { discover } from './login-discovery.ts';
 import { keepLogin, nothingYet } from './login-finish.ts';
 import { makeMachineClient } from './login-new-client.ts';
-import { type LoginTarget, resolveTarget } from './login-target.ts';
+import { type LoginTarget, resolveNewTarget } from './login-target.ts';
 
 export interface NewConnection
   extends SettingsWishes,
@@ -38,13 +40,14 @@ export interface NewConnection
  */
 export async function add(context: Context, wanted: NewConnection): Promise<ConnectionView> {
   const { vault, clock, refresher } = context;
-  const { name, url, grant, clientId = '' } = wanted;
-  requirePossible(wanted);
-  requireIssuer(grant);
-  const target = await resolveTarget(context, { target: url, name });
-  const { before, existing } = await whatIsThere(context, target, grant);
-  // Nobody is redirected: PKCE has nothing to protect.
-  const wished = { ...wishedSettings(wanted), pkce: 'assumed', grant } as const;
+  const { grant, clientId = '' } = wanted;
+  requireMachine(wanted);
+  const target = await resolveNewTarget(context, wanted);
+  const present = await whatIsPresent(context, target);
+  requireSameKind(present, target, 'client_credentials');
+  requireSameGrant(present, target, grant);
+  const { before, existing } = present;
+  const wished = machineSettings(wanted);
   const settings = { ...(before?.settings ?? DEFAULT_SETTINGS), ...wished };
   const found = await discover(context, target.url, settings, undefined, undefined);
   const { metadata, resource, network } = found;
@@ -68,32 +71,35 @@ export async function add(context: Context, wanted: NewConnection): Promise<Conn
   return view(context, await refresher.refresh(stored, actorOf(OPERATOR)));
 }
 
-/** What earlier calls left. Throws `usage` where the new connection would change how others get their tokens. */
-async function whatIsThere(
-  { vault }: Context,
-  { connection: name, server, url }: LoginTarget,
-  grant: Grant,
-): Promise<{ before: Server | undefined; existing: StoredConnection | undefined }> {
-  const { before, all } = await vault.run(function* () {
-    return { before: yield* findServer(server), all: yield* listConnections() };
-  });
-  const existing = all.find((each) => each.name === name);
-  if (existing && !existing.isMinted) {
-    throw new BrokerError('usage', `${name} is the login of a person`, {
-      hint: `choose another name\nor give that login up first: broker logout ${name}`,
-      connection: name,
-    });
+/** Throws `usage` for wishes that cannot be, and for a key that cannot sign. */
+export function requireMachine(wanted: Omit<NewConnection, 'name' | 'url'>): void {
+  const { clientId = '', authMethod, clientSecret, clientKey } = wanted;
+  requirePossible(wanted);
+  requireIssuer(wanted.grant);
+  try {
+    if (clientKey) readClientKey(clientKey);
+    if (authMethod) clientAuth({ clientId, authMethod, clientSecret, clientKey });
+  } catch (error) {
+    if (!(error instanceof BrokerError)) throw error;
+    // Nothing is configured yet: it was typed so.
+    throw new BrokerError('usage', error.message, { hint: error.hint });
   }
-  // The grant is kept with the server, for all its connections.
-  const others = all.filter((each) => each.server === server && each.name !== name);
+}
+
+/** What is kept with the server. Nobody is redirected: PKCE has nothing to protect. */
+export function machineSettings(wanted: Omit<NewConnection, 'name' | 'url'>) {
+  return { ...wishedSettings(wanted), pkce: 'assumed', grant: wanted.grant } as const;
+}
+
+/** The grant is kept with the server, for all its connections. Throws `usage` where it would change for others. */
+function requireSameGrant({ before, others }: Present, { server, url }: LoginTarget, grant: Grant): void {
   const [other] = others;
-  if (other && JSON.stringify(before?.settings.grant) !== JSON.stringify(grant)) {
-    throw new BrokerError('usage', `${other.name} gets its tokens from ${server} in another way`, {
-      hint: `give this one a server name of its own: broker add <name> --url ${url} …`,
-      connection: other.name,
-    });
-  }
-  return { before, existing };
+  if (!other || JSON.stringify(before?.settings.grant) === JSON.stringify(grant)) return;
+  const way = before?.settings.grant ? ` (${describeGrant(before.settings.grant)})` : '';
+  throw new BrokerError('usage', `${other.name} gets its tokens from ${server} in another way${way}`, {
+    hint: `give this one a server name of its own: broker add <name> --url ${url} …`,
+    connection: other.name,
+  });
 }
 
 function requireIssuer(grant: Grant): void {

@@ -18,6 +18,7 @@ import { newKey } from './agent-keys.ts';
 import { type AgentDetail, type AgentView, viewAgent, viewAgentInFull } from './agent-view.ts';
 import { actorOf, type Context, OPERATOR } from './context.ts';
 import { requireAgent, requireUnrevoked, unknownAgent } from './find-agent.ts';
+import { findDerived, listDerived } from './identity.ts';
 
 export interface NewAgent {
   name: string;
@@ -81,6 +82,14 @@ export async function addAgent(
   return { agent: viewAgent(agent, now), key };
 }
 
+/** Throws `usage` for an agent that could not be added where there is no connection yet, nor a vault. */
+export function requireFirstAgent({ name, allowUnknown = false, ...wanted }: NewAgent, now: number): void {
+  requireAgentName(name);
+  changeRights(NO_RIGHTS, wanted, now);
+  const [first] = allowUnknown ? [] : namedConnections(wanted);
+  if (first !== undefined) throw unknownConnection(first);
+}
+
 /** All agents by name. */
 export async function listAgentViews({ vault, clock }: Context): Promise<AgentView[]> {
   const agents = await vault.run(() => listAgents());
@@ -91,7 +100,8 @@ export async function listAgentViews({ vault, clock }: Context): Promise<AgentVi
 export async function showAgent({ vault, clock }: Context, name: string): Promise<AgentDetail> {
   return vault.run(function* () {
     const agent = yield* requireAgent(name);
-    const connections = (yield* listConnections()).map((each) => each.name);
+    const all = [...(yield* listConnections()), ...(yield* listDerived())];
+    const connections = all.map((each) => each.name).sort();
     return viewAgentInFull(agent, connections, clock.now());
   });
 }
@@ -143,12 +153,22 @@ export async function revoke({ vault, clock }: Context, name: string): Promise<v
 /** A misspelt name would be an agent that finds nothing, and nobody would know why. */
 function* requireConnections(names: string[]): Steps<void> {
   for (const name of names) {
-    if (yield* findConnection(name)) continue;
-    throw new BrokerError('usage', `there is no connection ${name} to allow`, {
-      hint: 'broker list shows what is connected; to name one that is still to come, add --allow-unknown',
-      connection: name,
-    });
+    if ((yield* findConnection(name)) ?? (yield* isDerived(name))) continue;
+    throw unknownConnection(name);
   }
+}
+
+function unknownConnection(name: string): BrokerError {
+  return new BrokerError('usage', `there is no connection ${name} to allow`, {
+    hint: 'broker list shows what is connected; to name one that is still to come, add --allow-unknown',
+    connection: name,
+  });
+}
+
+/** Whether it is made from the login of a user who is there. */
+function* isDerived(name: string): Steps<true | undefined> {
+  const derived = yield* findDerived(name);
+  return derived === undefined || derived === 'no_link' ? undefined : true;
 }
 
 function taken(name: string): BrokerError {

@@ -1,5 +1,5 @@
 /** What there is to know about connections, without secrets: for `list`, `show` and the HTTP routes. */
-import { fixingCommand } from '../core/connection.ts';
+import { fixingCommand, isRenewable } from '../core/connection.ts';
 import { describeGrant } from '../core/grant.ts';
 import { refreshAfter } from '../core/refresh-policy.ts';
 import { type ServerSettings, unusualSettings } from '../core/server-settings.ts';
@@ -92,7 +92,7 @@ export async function view({ vault }: Context, own: StoredConnection): Promise<C
     ...given('next_attempt_at', timestampOrNull(stored.nextAttemptAt)),
     ...given('next_step', fixingCommand(stored)),
     ...given('expires_at', timestampOrNull(stored.accessExpiresAt)),
-    ...given('refresh_after', timestampOrNull(refreshAfter(stored))),
+    ...given('refresh_after', timestampOrNull(isRenewable(stored) ? refreshAfter(stored) : null)),
     ...given('scope', stored.scope),
     refresh_token: stored.hasRefreshToken,
     generation: stored.generation,
@@ -100,7 +100,7 @@ export async function view({ vault }: Context, own: StoredConnection): Promise<C
     ...given('client_id', client?.client_id),
     ...given('client_source', client?.source),
     ...given('client_secret_expires_at', timestampOrNull(client?.client_secret_expires_at ?? null)),
-    ...given('redirect_uri', client?.redirect_uri),
+    ...given('redirect_uri', client?.redirect_uri || null),
     ...given('expected_account', stored.expectedAccount),
     ...given('auth_method', client?.auth_method),
     ...(server ? settingsView(server.settings) : {}),

@@ -3,6 +3,7 @@
  * and whether a browser could come back to it.
  */
 import { clientSecretFinding } from '../core/check-policy.ts';
+import { enteringCommand } from '../core/connection.ts';
 import { failed, failedBy, fine, type Outcome, skipped, together, warning } from '../core/diagnosis.ts';
 import { readRedirectUri } from '../core/redirect.ts';
 import { BrokerError, printable } from '../errors.ts';
@@ -47,8 +48,11 @@ export async function examineClient(
   const client = await openClient(vault.sealer, row);
   const fetch = abortable(doctor.fetchFor(server.settings.network), AbortSignal.timeout(READ_DEADLINE_MS));
   const [registration, redirect] = await Promise.all([
-    examineRegistration(doctor, client, `broker login ${stored.name}`, fetch),
-    examineRedirect(client, stored.name),
+    examineRegistration(doctor, client, enteringCommand(stored), fetch),
+    // A machine's client: nobody is sent anywhere.
+    client.redirectUri === ''
+      ? skipped('nobody signs in with this client')
+      : examineRedirect(client, stored.name),
   ]);
   return { registration, redirect, issuer: client.issuer };
 }
@@ -56,7 +60,7 @@ export async function examineClient(
 async function examineRegistration(
   { vault, clock }: Doctor & { vault: Vault },
   client: Client,
-  login: string,
+  again: string,
   fetch: ReturnType<Doctor['fetchFor']>,
 ): Promise<Outcome> {
   const { clientSecretExpiresAt: ends, source } = client;
@@ -68,12 +72,12 @@ async function examineRegistration(
   }
   const known = await askWhetherKnown(vault, client, fetch);
   if (known === 'gone') {
-    return failed(`${name} is not known to the server any more`, login, 'client_invalid');
+    return failed(`${name} is not known to the server any more`, again, 'client_invalid');
   }
   const seen = fine(`${name}${KNOWN[known]}${ends === null ? '' : `, its secret ends ${timestamp(ends)}`}`);
   const secret = ends === null ? undefined : clientSecretFinding(ends, clock.now());
   if (!secret) return seen;
-  return together(secret.code === 2 ? failed(secret.message, login) : warning(secret.message, login), seen);
+  return together(secret.code === 2 ? failed(secret.message, again) : warning(secret.message, again), seen);
 }
 
 type Known = 'there' | 'gone' | 'unknown' | 'never told';

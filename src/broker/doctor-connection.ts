@@ -2,7 +2,10 @@
  * Examines one connection, from its server's metadata to a call with its token. Nothing is spent: no refresh, no
  * registration, no login.
  */
+
 import { findingFor } from '../core/check-policy.ts';
+import { enteringCommand, isRenewable } from '../core/connection.ts';
+import { describeKind, isStatic } from '../core/credential-kind.ts';
 import {
   clockAgainstServers,
   failed,
@@ -36,18 +39,16 @@ export interface ConnectionDoctor extends Doctor {
 
 /** The steps of a connection, from `clock` on. All that ask somebody do it at the same time. */
 export async function examineConnection(doctor: ConnectionDoctor, patient: Patient): Promise<Step[]> {
-  const { stored, server } = patient;
+  const { stored } = patient;
   const watch = watchClocks(doctor);
   const watching = { ...doctor, fetchFor: watch.fetchFor };
   const client = clientOf(watching, patient);
-  const [{ registration, redirect }, discovery, initialize] = await Promise.all([
+  const [{ registration, redirect }, { discovery, isIdentity }, call] = await Promise.all([
     client,
-    client.then(async ({ issuer }) => {
-      const found = await examineServer(watching, server.url, server.settings, issuer);
-      return sameAsAtLogin(found, patient, issuer);
-    }),
+    client.then(({ issuer }) => examineDiscovery(watching, patient, issuer)),
     examineInitialize(watching, patient),
   ]);
+  const initialize = isIdentity ? skipped('it tells who somebody is: there is no MCP server to call') : call;
   return [
     { step: 'clock', ...clockAgainstServers(watch.skews) },
     { step: 'discovery', ...discovery },
@@ -71,6 +72,19 @@ function clientOf(doctor: ConnectionDoctor, patient: Patient): Promise<ClientFin
   return findings;
 }
 
+async function examineDiscovery(
+  doctor: ConnectionDoctor,
+  patient: Patient,
+  issuer: string | undefined,
+): Promise<{ discovery: Outcome; isIdentity: boolean }> {
+  const { stored, server } = patient;
+  if (isStatic(stored.kind) || server.settings.grant?.kind === 'forward')
+    return { discovery: skipped('nobody signs in to this server'), isIdentity: false };
+  const findings = await examineServer(doctor, server.url, server.settings, issuer);
+  const isIdentity = stored.kind === 'oauth' && findings.found?.isIdentity === true;
+  return { discovery: sameAsAtLogin(findings, patient, issuer), isIdentity };
+}
+
 /** Whether a login today would be one at the same place as the present one. */
 function sameAsAtLogin(
   { found, outcome }: ServerFindings,
@@ -86,7 +100,7 @@ function sameAsAtLogin(
         ? `the server names itself otherwise now (the login is for ${printable(server.resource)})`
         : undefined;
   if (moved === undefined) return outcome;
-  return together(warning(moved, `broker login ${stored.name}`), outcome);
+  return together(warning(moved, enteringCommand(stored)), outcome);
 }
 
 /** As `broker check` judges it, and what there is. */
@@ -95,7 +109,9 @@ function examineToken(stored: StoredConnection, now: number): Outcome {
   const { code, message, nextStep } = findingFor(stored, null, now, DEFAULT_WARN_WITHIN_MS);
   const ends =
     endsAt === null ? 'its end is not known' : `${endsAt > now ? 'ends' : 'ended'} ${timestamp(endsAt)}`;
-  const facts = `access token ${ends}, ${hasRefreshToken ? 'with' : 'no'} refresh token`;
+  const facts = isStatic(stored.kind)
+    ? `${describeKind(stored.kind)}${stored.kind === 'none' ? '' : `; ${ends}`}`
+    : `access token ${ends}, ${hasRefreshToken ? 'with' : 'no'} refresh token`;
   if (code === 0) return fine(facts);
   const outcome = warning(`${message} (${facts})`, nextStep ?? undefined);
   if (code === 1) return outcome;
@@ -111,15 +127,20 @@ async function examineInitialize(doctor: ConnectionDoctor, patient: Patient): Pr
   const { vault, clock, fetchFor } = doctor;
   const { stored, server } = patient;
   if (!isAlive(stored, clock.now())) {
-    const refresh = stored.hasRefreshToken && stored.state !== 'login_required';
+    const refresh = isRenewable(stored) && stored.state !== 'login_required';
     return skipped(
       'there is no token that lives, and a doctor gets none',
       refresh ? `broker refresh ${stored.name}` : undefined,
     );
   }
+  const { grant, network } = server.settings;
+  if (stored.derivedFrom !== undefined && grant?.kind === 'exchange')
+    return skipped('no token was exchanged for it yet', `broker token ${stored.name}`);
   try {
     const credential = headersOf(await openTokenSet(vault.sealer, stored));
-    const answer = await probeInitialize(server.url, credential, fetchFor(server.settings.network));
+    // Where nothing is discovered, nothing was learned of the network: an operator typed the URL.
+    const isTyped = isStatic(stored.kind) || grant?.kind === 'forward';
+    const answer = await probeInitialize(server.url, credential, fetchFor(isTyped ? 'private' : network));
     return judge(answer, patient);
   } catch (error) {
     return failedBy(error);
@@ -127,24 +148,31 @@ async function examineInitialize(doctor: ConnectionDoctor, patient: Patient): Pr
 }
 
 function judge(answer: ProbeAnswer, { stored, server }: Patient): Outcome {
-  const { name, scope, hasRefreshToken } = stored;
+  const { name, scope } = stored;
   switch (answer.kind) {
     case 'initialized':
       return fine(`${answer.server ?? 'a server that does not tell its name'} accepts the token`);
     case 'not_initialized':
       return warning(
         `the token was let in, but the call was answered with an error: ${answer.told}`,
-        `if tools fail too: broker refresh ${name}`,
+        `if tools fail too: ${isRenewable(stored) ? `broker refresh ${name}` : enteringCommand(stored)}`,
       );
     case 'token_refused':
+      if (stored.kind === 'none') {
+        return failed(
+          `the server wants a credential after all (${answer.told})`,
+          `broker add ${name} --bearer-file <file>, or --header <name> --value-file <file>\n` +
+            `to sign in instead: broker logout ${name}; broker login ${server.url} --name ${name}`,
+        );
+      }
       return failed(
         `the server refuses the token (${answer.told})`,
-        hasRefreshToken ? `broker refresh ${name}` : `broker login ${name}`,
+        isRenewable(stored) ? `broker refresh ${name}` : enteringCommand(stored),
       );
     case 'insufficient_scope':
       return failed(
         `the scope of the login is too small: ${printable(scope ?? 'not told')}; wanted: ${printable(answer.scope ?? 'not told')}`,
-        scopeCommand(name, scope ?? server.settings.scopes.join(' '), answer.scope),
+        scopeCommand(stored, scope ?? server.settings.scopes.join(' '), answer.scope),
       );
     case 'unavailable':
       return failed(

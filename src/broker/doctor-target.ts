@@ -6,6 +6,7 @@ import { isSafeUrl } from '../oauth/http.ts';
 import { listConnections, type StoredConnection } from '../vault/connections.ts';
 import type { Vault } from '../vault/index.ts';
 import { findServer, type Server } from '../vault/servers.ts';
+import { listDerived } from './identity.ts';
 
 /** The words, before anybody looks whether that is connected. */
 export interface DoctorTarget {
@@ -44,11 +45,11 @@ function noTarget(words: string, why: string): BrokerError {
 export async function findPatients(vault: Vault, target: DoctorTarget | undefined): Promise<Patient[]> {
   const all = await vault.run(function* () {
     const patients: Patient[] = [];
-    for (const stored of yield* listConnections()) {
+    for (const stored of [...(yield* listConnections()), ...(yield* listDerived())]) {
       const server = yield* findServer(stored.server);
       if (server) patients.push({ stored, server });
     }
-    return patients;
+    return patients.sort((one, other) => (one.stored.name < other.stored.name ? -1 : 1));
   });
   if (!target) return all;
   const named = all.filter(({ stored }) => [stored.name, stored.server].includes(target.words));

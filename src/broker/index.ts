@@ -47,7 +47,8 @@ import {
 } from './keys.ts';
 import { type LoginRequest, login } from './login.ts';
 import type { ConnectedEvent, LoginHooks } from './login-events.ts';
-import { type LogoutView, logout } from './logout.ts';
+import { logout } from './logout.ts';
+import type { LogoutView } from './logout-one.ts';
 import { createMemory } from './memory.ts';
 import { createMetadataSource } from './metadata.ts';
 import { announce } from './presence.ts';

@@ -4,14 +4,12 @@
  * A login that fails changes nothing: an existing credential is replaced only by one that was answered and
  * saved, and its name, policy and agents stay.
  */
-import { type CredentialKind, isStatic } from '../core/credential-kind.ts';
 import {
   DEFAULT_SETTINGS,
   requirePossible,
   type SettingsWishes,
   wishedSettings,
 } from '../core/server-settings.ts';
-import { BrokerError } from '../errors.ts';
 import { chooseScope } from '../oauth/authorization.ts';
 import type { LoopbackListener } from '../oauth/loopback.ts';
 import type { Secret } from '../secret.ts';
@@ -20,6 +18,7 @@ import { findConnection } from '../vault/connections.ts';
 import { findServer } from '../vault/servers.ts';
 import type { ClientWishes } from './client-wishes.ts';
 import type { Context } from './context.ts';
+import { requireNoOther, whatIsPresent } from './kind-change.ts';
 import { interrupted } from './login-answer.ts';
 import { prepareClient } from './login-client.ts';
 import { signInByDevice } from './login-device.ts';
@@ -88,7 +87,7 @@ export async function planLogin(
   const interruptible = orInterrupted(hooks.signal);
   const target = await resolveTarget(context, request);
   const known = await whatIsKnown(context, target);
-  refuseOverOther(target, known.kind);
+  requireNoOther(await whatIsPresent(context, target), target);
   const usual = { ...DEFAULT_SETTINGS, ...target.preset?.settings };
   const begins = known.isNew || request.forgetSettings ? usual : {};
   const wished = { ...begins, ...wishedSettings(request) };
@@ -139,17 +138,6 @@ function suggestedScopes({ isIdentity, scopesSupported, metadata }: Discovered):
   return IDENTITY_SCOPES.filter((each) => metadata.scopes_supported?.includes(each));
 }
 
-/** The kind is kept with the server: a login beside others would make them into logins too. */
-function refuseOverOther({ server, url }: LoginTarget, kind: CredentialKind): void {
-  if (kind === 'oauth') return;
-  const how = isStatic(kind)
-    ? 'has a credential that was entered by hand'
-    : 'gets its tokens without a person';
-  throw new BrokerError('usage', `${server} ${how}`, {
-    hint: `choose another name: broker login ${url} --name <name>\nor log its connections out first: broker list`,
-  });
-}
-
 /** What earlier logins left. */
 async function whatIsKnown({ vault }: Context, { connection: name, server: serverName }: LoginTarget) {
   return vault.run(function* () {
@@ -159,7 +147,6 @@ async function whatIsKnown({ vault }: Context, { connection: name, server: serve
     return {
       connection,
       isNew: server === undefined,
-      kind: server?.kind ?? 'oauth',
       settings: server?.settings ?? DEFAULT_SETTINGS,
       issuer: client?.issuer,
     };

@@ -1,127 +1,31 @@
 /** Logout: end the grant at the server, take our registration back when nobody needs it, and forget it here. */
-import { DEFAULT_SETTINGS, type ServerSettings } from '../core/server-settings.ts';
+import { parseConnectionName } from '../core/names.ts';
 import { BrokerError } from '../errors.ts';
-import type { Fetch } from '../oauth/http.ts';
-import { deleteManaged } from '../oauth/registration-management.ts';
-import { type RevocationOutcome, revokeToken } from '../oauth/revocation.ts';
-import { reached } from '../steps.ts';
-import { type Client, deleteUnusedClient, findClient, openClient } from '../vault/clients.ts';
-import {
-  deleteConnection,
-  findConnectionById,
-  openTokenSet,
-  type StoredConnection,
-} from '../vault/connections.ts';
-import { deleteUnusedServer, findServer } from '../vault/servers.ts';
-import { deleteSessions } from '../vault/sessions.ts';
 import { findFor } from './access.ts';
 import { requireAdmin } from './admin.ts';
-import { actorOf, type Caller, type Context } from './context.ts';
-import { leaseOf, withLease } from './lease.ts';
-
-export interface LogoutView {
-  connection: string;
-  /** What the server did with the tokens. `unsupported`: it offers no revocation. */
-  revocation: RevocationOutcome;
-  /** Whether our registration there was deleted. Absent: others use it, or it cannot be deleted. */
-  registration_deleted?: boolean;
-}
+import type { Caller, Context } from './context.ts';
+import { findIdentityServer, logoutIdentityServer } from './logout-identity.ts';
+import { type LogoutView, logoutOne } from './logout-one.ts';
 
 /**
- * Revokes, deregisters and erases. Goes on when the server does not answer: what is erased here cannot be used
- * by us any more, and the outcome says what the server may still accept.
+ * Logs out a connection, or a server of identities with all that is made from them; the latter is the operator's.
+ * What the server does not confirm is forgotten here all the same.
  *
- * Throws `forbidden` (an agent without the admin right), `not_found`.
+ * Throws `forbidden` (an agent without the admin right), `not_found`, `usage` for what is only a view of a login.
  */
 export async function logout(context: Context, caller: Caller, name: string): Promise<LogoutView> {
   await requireAdmin(context, caller, 'logout', name);
+  const identities = caller.kind === 'operator' ? await findIdentityServer(context, name) : undefined;
+  if (identities) return logoutIdentityServer(context, identities);
   const seen = await findFor(context, caller, name);
-  if (seen.derivedFrom !== undefined) {
-    throw new BrokerError(
-      'usage',
-      `${name} is made from the login ${seen.derivedFrom}, which others may use too`,
-      {
-        hint: `broker logout ${seen.derivedFrom}`,
-        connection: name,
-      },
-    );
-  }
-  return withLease(context, leaseOf(name), async () => {
-    // Under the lease nobody refreshes: these are the last tokens.
-    const stored = (await context.vault.run(() => findConnectionById(seen.id))) ?? seen;
-    reached('logout.leased');
-    const client = await clientOf(context, stored);
-    const server = await context.vault.run(() => findServer(stored.server));
-    const { network, basicEncoding } = server?.settings ?? DEFAULT_SETTINGS;
-    const fetch = context.fetchFor(network);
-    const revocation = client
-      ? await revokeAll(context, stored, client, { network, basicEncoding })
-      : 'unsupported';
-    reached('logout.revoked');
-    const isClientUnused = await erase(context, caller, stored, revocation);
-    reached('logout.erased');
-    const registration = client && isClientUnused ? await deregister(fetch, client) : undefined;
-    reached('logout.deregistered');
-    return {
+  if (seen.derivedFrom === undefined) return logoutOne(context, caller, seen);
+  const server = parseConnectionName(name)?.server;
+  throw new BrokerError(
+    'usage',
+    `${name} is made from the login ${seen.derivedFrom}, which others may use too`,
+    {
+      hint: `to end that login: broker logout ${seen.derivedFrom}\nto give up ${server} for all its users: broker logout ${server}`,
       connection: name,
-      revocation,
-      ...(registration === undefined ? {} : { registration_deleted: registration }),
-    };
-  });
-}
-
-async function clientOf({ vault }: Context, stored: StoredConnection): Promise<Client | undefined> {
-  const rowId = stored.clientRowId;
-  const row = rowId === null ? undefined : await vault.run(() => findClient(rowId));
-  return row && openClient(vault.sealer, row);
-}
-
-async function revokeAll(
-  context: Context,
-  stored: StoredConnection,
-  client: Client,
-  { network, basicEncoding }: Pick<ServerSettings, 'network' | 'basicEncoding'>,
-): Promise<RevocationOutcome> {
-  const { vault } = context;
-  const fetch = context.fetchFor(network);
-  const { accessToken, refreshToken } = await openTokenSet(vault.sealer, stored);
-  const metadata = await context.metadata.get(client.issuer, client.serverMetadata, network);
-  // The refresh token first: it is the one that could go on for months.
-  const refresh =
-    refreshToken &&
-    (await revokeToken(metadata, client, refreshToken, 'refresh_token', fetch, basicEncoding));
-  const access = await revokeToken(metadata, client, accessToken, 'access_token', fetch, basicEncoding);
-  return refresh ?? access;
-}
-
-/** True when no other connection uses the client, which is then gone too, unless a person entered it for logins. */
-async function erase(
-  { vault }: Context,
-  caller: Caller,
-  stored: StoredConnection,
-  revocation: RevocationOutcome,
-): Promise<boolean> {
-  return vault.transaction(function* () {
-    yield* deleteConnection(stored.id);
-    yield* deleteSessions({ connection: stored.name });
-    const row = stored.clientRowId === null ? undefined : yield* findClient(stored.clientRowId);
-    // A machine's client, which has no redirect URI, serves no login: its secret need not stay.
-    const isOurs = row?.source === 'registered' || row?.redirect_uri === '';
-    const isClientGone = row !== undefined && isOurs && (yield* deleteUnusedClient(row.id));
-    yield* deleteUnusedServer(stored.server);
-    yield* vault.audit.append({
-      actor: actorOf(caller),
-      action: 'logout',
-      connection: stored.name,
-      outcome: 'ok',
-      detail: { revocation },
-    });
-    return isClientGone;
-  });
-}
-
-async function deregister(fetch: Fetch, client: Client): Promise<boolean | undefined> {
-  const { registrationClientUri, registrationAccessToken } = client;
-  if (registrationClientUri === undefined || registrationAccessToken === undefined) return undefined;
-  return deleteManaged({ ...client, registrationClientUri, registrationAccessToken }, fetch);
+    },
+  );
 }

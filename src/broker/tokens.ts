@@ -29,7 +29,7 @@ export interface GrantedToken {
   generation: number;
   /** Epoch ms. Null: unknown. */
   expiresAt: number | null;
-  /** Epoch ms from which asking again gives a newer token. Null: unknown. */
+  /** Epoch ms from which asking again gives a newer token. Null: unknown, or never. */
   refreshAfter: number | null;
   scope: string | null;
   resource: string;
@@ -201,7 +201,7 @@ async function answer(context: Context, stored: StoredConnection, name: string):
     accessToken: tokens.accessToken,
     generation: stored.generation,
     expiresAt: stored.accessExpiresAt,
-    refreshAfter: refreshAfter(stored),
+    refreshAfter: isRenewable(stored) ? refreshAfter(stored) : null,
     scope: stored.scope,
     resource: server?.resource ?? '',
     warnings: warningsFor(stored),

@@ -1,5 +1,5 @@
 /** Parsers for option values. Each says what it wanted. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 import { BrokerError, systemCode } from '../errors.ts';
 import { Secret } from '../secret.ts';
@@ -69,6 +69,22 @@ export function readOneSecretFromStdin(files: (string | undefined)[]): void {
   });
 }
 
+/** Throws `usage` unless the file, which is read anew each time, holds one token now. */
+export function requireTokenFile(path: string, option: string): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  // Reading a pipe or a device might never end, or only work once.
+  const reason =
+    found && !found.isFile()
+      ? 'is no file'
+      : /\s/.test(readSecretFile(path, option).reveal())
+        ? 'holds more than a token'
+        : undefined;
+  if (reason === undefined) return;
+  throw new BrokerError('usage', `${path} ${reason}`, {
+    hint: `${option} takes the path of the file in which the platform keeps one token and nothing else`,
+  });
+}
+
 /** A secret from a file, or from stdin for `-`. Secrets never arrive by argv, which every user can list. */
 export function readSecretFile(path: string, option: string): Secret {
   try {
@@ -80,7 +96,8 @@ export function readSecretFile(path: string, option: string): Secret {
       cause: error,
     });
   }
-  throw new BrokerError('usage', `${path === '-' ? 'stdin' : path} holds no secret`, {
-    hint: `${option} wants the secret itself in the file`,
+  const where = path === '-' ? 'stdin' : path;
+  throw new BrokerError('usage', `${where} holds no secret`, {
+    hint: `${option} wants the secret itself ${path === '-' ? 'on stdin' : 'in the file'}`,
   });
 }

@@ -14,6 +14,8 @@ export interface Target {
   name: string;
   /** URL of the MCP server. Undefined: it has none, or the daemon does not tell. */
   url?: string;
+  /** What it is made of. Undefined: the daemon does not tell. */
+  kind?: string;
 }
 
 /** A fresh token. Throws as `broker.token` does, and what `callDaemon` throws. */

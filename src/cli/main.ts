@@ -21,7 +21,7 @@ import { serveCommand } from './commands/serve.ts';
 import { showCommand } from './commands/show.ts';
 import { tokenCommand } from './commands/token.ts';
 import { EXIT_INTERNAL, EXIT_NOT_STARTED, EXIT_USAGE, exitCodeFor } from './exit-codes.ts';
-import { fillOptions, optionName } from './option-sources.ts';
+import { fillOptions, isOnlyTyped, optionName } from './option-sources.ts';
 import { resultJson, say, sayError, switchColourOff } from './terminal.ts';
 
 /** Runs the command line and sets the exit code. Never rejects. */
@@ -120,7 +120,8 @@ function prepareOptions(command: Command): void {
 function prepareCommands(command: Command): void {
   command.exitOverride().showHelpAfterError('(add --help for what is possible)');
   for (const option of command.options) {
-    if (option.long && option.long !== '--version') option.env(environmentName(optionName(option)));
+    if (option.long && option.long !== '--version' && !isOnlyTyped(command, option))
+      option.env(environmentName(optionName(option)));
   }
   for (const child of command.commands) prepareCommands(child);
 }

@@ -31,7 +31,15 @@ export function optionName(option: Option): string {
   return (option.long ?? '').replace(/^--/, '');
 }
 
-/** BROKER_URL is where the daemon is, for every command. */
+/**
+ * Whether only the command line sets it: elsewhere `url` is where the daemon is, for every command, and the daemon is
+ * no MCP server to be added.
+ */
+export function isOnlyTyped(command: Command, option: Option): boolean {
+  return command.name() === 'add' && optionName(option) === 'url';
+}
+
+/** Read from BROKER_URL by whoever calls the daemon. */
 const NOT_FROM_ENVIRONMENT = new Set(['url']);
 
 function fillFrom(
@@ -42,7 +50,8 @@ function fillFrom(
 ): void {
   for (const option of command.options) {
     const name = optionName(option);
-    const value = source === 'env' && NOT_FROM_ENVIRONMENT.has(name) ? undefined : lookUp(name);
+    if (isOnlyTyped(command, option) || (source === 'env' && NOT_FROM_ENVIRONMENT.has(name))) continue;
+    const value = lookUp(name);
     const present = command.getOptionValueSource(option.attributeName());
     if (value === undefined || (present !== undefined && present !== 'default')) continue;
     // `BROKER_NO_X=0` says nothing: it must not switch X on.

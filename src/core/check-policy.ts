@@ -96,14 +96,14 @@ export function findingFor(
 
 /** A login without refresh token needs its client no more. */
 function secretOf(
-  { hasRefreshToken, name }: Connection,
+  connection: Connection,
   expiresAt: number | null,
   now: number,
   warnWithinMs: number,
 ): Finding | undefined {
-  if (expiresAt === null || !hasRefreshToken) return undefined;
+  if (expiresAt === null || !connection.hasRefreshToken) return undefined;
   const found = clientSecretFinding(expiresAt, now, warnWithinMs);
-  return found && { ...found, nextStep: `broker login ${name}` };
+  return found && { ...found, nextStep: enteringCommand(connection) };
 }
 
 /** What was entered by hand ends when its vendor says, if anybody knows. */
@@ -122,7 +122,7 @@ function findingForHealthy(
   now: number,
   warnWithinMs: number,
 ): Finding {
-  const nextStep = `broker login ${connection.name}`;
+  const nextStep = enteringCommand(connection);
   const { accessExpiresAt } = connection;
   const isOnItsOwn = !isRenewable(connection);
   if (isStatic(connection.kind)) return findingForEntered(connection, now, warnWithinMs);

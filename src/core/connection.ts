@@ -72,15 +72,42 @@ type Mendable = Pick<Connection, 'state' | 'name' | 'kind' | 'isMinted' | 'deriv
 /** The exact command that mends a connection in this state. Null while nothing is to be done. */
 export function fixingCommand(connection: Mendable): string | null {
   if (connection.state === 'ok') return null;
-  if (isStatic(connection.kind)) return enteringCommand(connection);
-  const name = connection.derivedFrom ?? connection.name;
   const isTriedAgain =
     connection.isMinted || connection.state === 'degraded' || connection.state === 'uncertain';
-  return `broker ${isTriedAgain ? 'refresh' : 'login'} ${name}`;
+  if (isStatic(connection.kind) || !isTriedAgain) return enteringCommand(connection);
+  return `broker refresh ${connection.derivedFrom ?? connection.name}`;
 }
 
-/** The command that puts in another credential of the same kind. */
-export function enteringCommand({ name, kind }: Pick<Connection, 'name' | 'kind'>): string {
-  if (kind === 'headers') return `broker add ${name} --header <name> --value-file <file>`;
-  return kind === 'none' ? `broker add ${name} --none` : `broker add ${name} --bearer-file <file>`;
+type Enterable = Pick<Connection, 'name' | 'kind' | 'derivedFrom'>;
+
+/**
+ * The command that connects it once more in the way it is connected: a login, or another credential of the same kind.
+ * A machine, and a server of identities, is added with all it was added with.
+ */
+export function enteringCommand({ name, kind, derivedFrom }: Enterable): string {
+  switch (kind) {
+    case 'oauth':
+      return `broker login ${name}`;
+    case 'client_credentials':
+      return `broker add ${name} …`;
+    case 'bearer':
+      return `broker add ${name} --bearer-file <file>`;
+    case 'headers':
+      return `broker add ${name} --header <name> --value-file <file>`;
+    case 'none':
+      return `broker add ${name} --none`;
+    case 'identity':
+      return derivedFrom === undefined ? `broker add ${name.split('@')[0]} …` : `broker login ${derivedFrom}`;
+  }
+}
+
+/**
+ * The same with further scopes.
+ *
+ * @param scopes as one word of a shell
+ */
+export function wideningCommand(connection: Enterable, scopes: string): string {
+  const command = enteringCommand(connection);
+  // What was entered by hand has the rights its vendor gave it.
+  return isStatic(connection.kind) ? command : `${command} --scope ${scopes}`;
 }

@@ -18,3 +18,17 @@ export function isStatic(kind: CredentialKind): boolean {
 export function hasBearer(kind: CredentialKind): boolean {
   return kind !== 'headers' && kind !== 'none';
 }
+
+const WORDS: Record<CredentialKind, string> = {
+  oauth: 'the login of a person',
+  client_credentials: 'a machine’s own credentials',
+  bearer: 'a token that was entered by hand',
+  headers: 'headers that were entered by hand',
+  identity: 'made from logins of users',
+  none: 'no credential at all',
+};
+
+/** The kind in a few words, for people. */
+export function describeKind(kind: CredentialKind): string {
+  return WORDS[kind];
+}

@@ -1,5 +1,6 @@
 /** What `broker doctor` finds: a verdict for each step, the rules behind some of them, and what they come to. */
 import { BrokerError, type ErrorCode, printable } from '../errors.ts';
+import { enteringCommand, wideningCommand } from './connection.ts';
 
 /** In the order in which they are told: what comes first can be the reason for what comes later. */
 export const STEPS = [
@@ -160,17 +161,20 @@ export function registrationWay(
 const PLAIN_SCOPE = /^[\w:./~+*@#%&=,;?-]+$/;
 
 /**
- * The command that signs in again with further scopes. Words that a shell would act on are left out: they come from
+ * The command that connects again with further scopes. Words that a shell would act on are left out: they come from
  * the server, and the line is made to be copied.
  *
  * @param scopes space separated; those granted and those demanded
  */
-export function scopeCommand(connection: string, ...scopes: (string | null | undefined)[]): string {
+export function scopeCommand(
+  connection: Parameters<typeof wideningCommand>[0],
+  ...scopes: (string | null | undefined)[]
+): string {
   const words = scopes.flatMap((each) => each?.split(' ') ?? []).filter((word) => PLAIN_SCOPE.test(word));
   const wanted = [...new Set(words)].join(' ');
   return wanted === ''
-    ? `broker login ${connection}`
-    : `broker login ${connection} --scope "${printable(wanted, MAX_COMMAND)}"`;
+    ? enteringCommand(connection)
+    : wideningCommand(connection, `"${printable(wanted, MAX_COMMAND)}"`);
 }
 
 /** A longer list is no list for people. */

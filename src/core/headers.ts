@@ -55,8 +55,15 @@ export function readHeaderTemplate(text: string): HeaderTemplate {
   const colon = text.indexOf(':');
   const name = (colon === -1 ? text : text.slice(0, colon)).trim();
   const template = colon === -1 ? SECRET_PLACE : text.slice(colon + 1).trim();
-  if (!NAME.test(name))
-    throw refused(`${quote(name)} is no header name`, 'such as X-Api-Key or Coder-Session-Token');
+  if (!NAME.test(name)) {
+    // What follows the name may be a secret that was typed by mistake.
+    const [start = ''] = /^[^\s=:]*/.exec(name) ?? [];
+    const shown = start === name ? quote(name) : `what begins with ${quote(start)}`;
+    throw refused(
+      `${shown} is no header name`,
+      'give the name alone, such as X-Api-Key; its secret comes in a file',
+    );
+  }
   if (FORBIDDEN.has(name.toLowerCase())) {
     throw refused(
       `the header ${name} belongs to the request itself`,

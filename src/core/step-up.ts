@@ -3,7 +3,7 @@
  * can grant them: so the answer to it is a login with these scopes, never a retry.
  */
 import { type BearerChallenge, readBearerChallenge } from './challenge.ts';
-import type { Connection } from './connection.ts';
+import { type Connection, wideningCommand } from './connection.ts';
 import { isScopeToken } from './scope.ts';
 
 export interface StepUp {
@@ -23,7 +23,7 @@ const MAX_SCOPES = 100;
  * @param wwwAuthenticate header of the server's answer; undefined: none
  */
 export function stepUpFor(
-  connection: Pick<Connection, 'name' | 'scope' | 'isMinted'>,
+  connection: Pick<Connection, 'name' | 'scope' | 'kind' | 'derivedFrom'>,
   status: number,
   wwwAuthenticate: string | undefined,
 ): StepUp | undefined {
@@ -33,12 +33,7 @@ export function stepUpFor(
   const wanted = (challenge.scope?.split(/\s+/) ?? []).filter(isScopeToken).slice(0, MAX_SCOPES);
   const scopes = [...new Set([...granted, ...wanted])];
   if (scopes.length === new Set(granted).size) return undefined;
-  return { scopes, nextStep: `${commandFor(connection)} --scope ${shellQuoted(scopes.join(' '))}` };
-}
-
-/** A machine signs in nowhere: it is added once more, with all it was added with. */
-function commandFor({ name, isMinted }: Pick<Connection, 'name' | 'isMinted'>): string {
-  return isMinted ? `broker add ${name} …` : `broker login ${name}`;
+  return { scopes, nextStep: wideningCommand(connection, shellQuoted(scopes.join(' '))) };
 }
 
 function isAboutScope(status: number, { error }: BearerChallenge): boolean {

@@ -179,6 +179,14 @@ export function* detachClient(id: string): Steps<void> {
   yield* query('UPDATE connections SET client_row_id = NULL WHERE id = ?', id);
 }
 
+/** Lets go of what only a login has, a late pair too: the credential is of another kind now. */
+export function* forgetLogin(id: string): Steps<void> {
+  yield* query(
+    'UPDATE connections SET expected_account = NULL, spare = NULL, spare_generation = NULL WHERE id = ?',
+    id,
+  );
+}
+
 /** Logout: forgets the connection and its journal. */
 export function* deleteConnection(id: string): Steps<void> {
   yield* query('DELETE FROM connections WHERE id = ?', id);

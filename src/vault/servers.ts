@@ -102,6 +102,11 @@ export function* deleteUnusedServer(name: string): Steps<void> {
   );
 }
 
+/** Forgets the server. To be called when it has no connections. */
+export function* deleteServer(name: string): Steps<void> {
+  yield* query('DELETE FROM servers WHERE name = ?', name);
+}
+
 function toServer(row: ServerRow): Server {
   return {
     name: row.name,

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { NewStaticConnection, StaticCredential } from '../../src/broker/add-static.ts';
+import type { NewStaticConnection } from '../../src/broker/add-static.ts';
 import { OPERATOR } from '../../src/broker/context.ts';
 import type { Broker } from '../../src/broker/index.ts';
+import type { StaticCredential } from '../../src/core/entered.ts';
 import { Secret } from '../../src/secret.ts';
 import { type HeaderServer, startHeaderServer } from '../support/header-server.ts';
 import { signIn } from '../support/sign-in.ts';
@@ -82,7 +83,7 @@ describe('a token entered by hand', () => {
 
   it('of another kind takes its place, and says what no longer applies', async () => {
     await add();
-    const notes = ['the settings of its bearer credential no longer apply and were forgotten'];
+    const notes = ['it was of kind bearer (a token that was entered by hand), which is forgotten here'];
     expect(await add({ kind: 'none' })).toMatchObject({ kind: 'none', generation: 2, notes });
     await expect(token()).rejects.toMatchObject({ code: 'bad_request' });
     expect(await add(bearer('fake-other'))).toMatchObject({ kind: 'bearer', generation: 3 });

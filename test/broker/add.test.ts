@@ -149,7 +149,7 @@ describe('what cannot be added', () => {
 
   it('is a client that has nothing to authenticate with', async () => {
     await start();
-    await expect(add({ clientSecret: undefined })).rejects.toMatchObject({ code: 'config_error' });
+    await expect(add({ clientSecret: undefined })).rejects.toMatchObject({ code: 'usage' });
     expect(clients()).toEqual([]);
     expect(mints()).toEqual([]);
   });
@@ -159,7 +159,10 @@ describe('what cannot be added', () => {
     await signIn(broker, world.authorizationServer, world.mcp.url);
     await expect(add()).rejects.toMatchObject({
       code: 'usage',
-      hint: 'choose another name\nor give that login up first: broker logout demo',
+      message: 'demo is of kind oauth (the login of a person)',
+      hint:
+        `give that up first: broker logout demo; then the same command, with --url ${world.mcp.url}\n` +
+        `or choose another name: broker add <name> --url ${world.mcp.url} …`,
     });
     expect(await broker.refresh(OPERATOR, 'demo')).toMatchObject({ refresh_token: true });
     await broker.logout(OPERATOR, 'demo');
@@ -172,7 +175,7 @@ describe('what cannot be added', () => {
     await expect(add({ name: 'demo@robot' })).rejects.toMatchObject({
       code: 'usage',
       connection: 'demo',
-      hint: `give this one a server name of its own: broker add <name> --url ${world.mcp.url} …`,
+      hint: expect.stringContaining(`or choose another name: broker add <name> --url ${world.mcp.url} …`),
     });
     expect(await add({ name: 'robot' })).toMatchObject({ name: 'robot', server: 'robot' });
     await broker.refresh(OPERATOR, 'demo');

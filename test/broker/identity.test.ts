@@ -3,6 +3,7 @@ import { OPERATOR } from '../../src/broker/context.ts';
 import type { Broker } from '../../src/broker/index.ts';
 import { Secret } from '../../src/secret.ts';
 import { startInternal } from '../support/identity-world.ts';
+import { startMachineServer } from '../support/machine-server.ts';
 import type { McpTestServer } from '../support/mcp-server.ts';
 import { signIn } from '../support/sign-in.ts';
 import { startTokenExchange, type TokenExchange } from '../support/token-exchange.ts';
@@ -94,10 +95,28 @@ describe('a connection made from an identity', () => {
     await expect(token()).rejects.toMatchObject({ code: 'login_required', hint: 'broker login corp@alice' });
   });
 
+  it.each(['forward', 'exchange'] as const)(
+    '(%s) can be allowed by name before it was ever used, and is shown with the agent',
+    async (mode) => {
+      await add(mode);
+      const agent = { modes: ['token' as const], admin: false, expiresAt: null };
+      await broker.agents.add({ ...agent, name: 'one', allow: ['internal@alice'] });
+      await broker.agents.add({ ...agent, name: 'all', allow: ['internal@*'] });
+      for (const name of ['one', 'all'])
+        expect(await broker.agents.show(name)).toMatchObject({
+          connections: ['internal@alice'],
+          unmatched: [],
+        });
+      const absent = broker.agents.add({ ...agent, name: 'two', allow: ['internal@bob'] });
+      await expect(absent).rejects.toMatchObject({ code: 'usage', connection: 'internal@bob' });
+    },
+  );
+
   it('that is forwarded does not take the login along when it is logged out', async () => {
     await add('forward');
     await expect(broker.logout(OPERATOR, 'internal@alice')).rejects.toMatchObject({
-      ...{ code: 'usage', hint: 'broker logout corp@alice' },
+      code: 'usage',
+      hint: 'to end that login: broker logout corp@alice\nto give up internal for all its users: broker logout internal',
     });
     expect(await names()).toContain('corp@alice');
   });
@@ -176,5 +195,119 @@ describe('a server of identities', () => {
     await expect(broker.addIdentity({ ...wanted, name: 'again', source: 'internal' })).rejects.toMatchObject(
       refused,
     );
+  });
+});
+
+describe('a server of identities that is logged out', () => {
+  const revoked = () =>
+    world.authorizationServer.requests
+      .filter(({ path }) => path.endsWith('/revocation'))
+      .map(({ form }) => form?.token);
+  const rows = (table: string) => rowsOf<{ id: string }>(world.vaultPath, `SELECT * FROM ${table}`);
+
+  it('and forwarded is gone for all, and touches no login', async () => {
+    await login('bob');
+    await add('forward');
+    const own = await token();
+    expect(await broker.logout(OPERATOR, 'internal')).toEqual({
+      ...{ connection: 'internal', revocation: 'nothing', gone: ['internal@alice', 'internal@bob'] },
+    });
+    expect(await names()).toEqual(['corp@alice', 'corp@bob']);
+    await expect(token()).rejects.toMatchObject({ code: 'not_found' });
+    expect(revoked()).toEqual([]);
+    expect(await token('corp@alice')).toBe(own);
+    await add('forward');
+    expect(await token()).toBe(own);
+  });
+
+  it('and exchanged ends what was exchanged, and nothing else', async () => {
+    await login('bob');
+    await add('exchange');
+    const [exchanged, own] = [await token(), await token('corp@alice')];
+    expect(await broker.logout(OPERATOR, 'internal')).toMatchObject({
+      ...{ revocation: 'revoked', gone: ['internal@alice', 'internal@bob'] },
+    });
+    expect(revoked()).toEqual([exchanged]);
+    expect(rows('connections')).toHaveLength(2);
+    expect(rowsOf(world.vaultPath, 'SELECT name FROM servers')).toEqual([{ name: 'corp' }]);
+    expect(await token('corp@alice')).toBe(own);
+    expect(await broker.refresh(OPERATOR, 'corp@alice')).toMatchObject({ state: 'ok' });
+  });
+
+  it('is not found a second time, and no agent may do it for all users', async () => {
+    await add('forward');
+    const { key } = await broker.agents.add({
+      ...{ name: 'hub', allow: ['internal', 'internal@*'], modes: ['token'], admin: true, expiresAt: null },
+      allowUnknown: true,
+    });
+    const agent = await broker.agents.authenticate(key);
+    await expect(broker.logout({ kind: 'agent', agent }, 'internal')).rejects.toMatchObject({
+      ...{ code: 'login_required', hint: 'broker login corp' },
+    });
+    expect(await names()).toContain('internal@alice');
+    await broker.logout(OPERATOR, 'internal');
+    await expect(broker.logout(OPERATOR, 'internal')).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  it('keeps its client of its own as long as users may come, and then forgets it', async () => {
+    const server = await startMachineServer({
+      authorization_grant_profiles_supported: ['urn:ietf:params:oauth:grant-profile:id-jag'],
+    });
+    const wanted = { name: 'internal', url: server.mcp, source: 'corp', mode: 'exchange' } as const;
+    const as = (clientId: string) =>
+      broker.addIdentity({ ...wanted, clientId, clientSecret: new Secret('fake-client-secret') });
+    const clients = () =>
+      rowsOf<{ client_id: string }>(world.vaultPath, "SELECT * FROM clients WHERE redirect_uri = ''");
+    try {
+      expect(await as('us')).toMatchObject({ way: 'id_jag' });
+      // An ID token is no access token to this company: what counts is that the connection is there.
+      await token().catch(() => undefined);
+      await broker.logout(OPERATOR, 'internal@alice');
+      expect(clients().map(({ client_id }) => client_id)).toEqual(['us']);
+      await token().catch(() => undefined);
+      expect(connectionRow(world.vaultPath, 'internal@alice')).toBeTruthy();
+      await as('us-again');
+      expect(clients().map(({ client_id }) => client_id)).toEqual(['us-again']);
+      await broker.logout(OPERATOR, 'internal');
+      expect(clients()).toEqual([]);
+    } finally {
+      await server.close();
+    }
+  });
+});
+
+describe('a credential entered by hand in place of a server of identities', () => {
+  const credential = { kind: 'bearer', token: new Secret('fake-pat') } as const;
+  const enter = (name: string) => broker.addStatic({ name, url: internal.url, credential });
+
+  it.each(['forward', 'exchange'] as const)(
+    '(%s) takes the place of all of it, and says so',
+    async (mode) => {
+      await add(mode);
+      await token();
+      expect(await enter('internal')).toMatchObject({
+        kind: 'bearer',
+        notes: [
+          'it was of kind identity (made from the logins at corp); those logins stay',
+          'no longer there: internal@alice',
+        ],
+      });
+      expect(await names()).toEqual(['corp@alice', 'internal']);
+      expect(await token('internal')).toBe('fake-pat');
+      await expect(token()).rejects.toMatchObject({ code: 'not_found' });
+    },
+  );
+
+  it.each(['forward', 'exchange'] as const)('(%s) is refused for a single account', async (mode) => {
+    await add(mode);
+    const before = await token();
+    for (const name of ['internal@alice', 'internal@bob']) {
+      await expect(enter(name)).rejects.toMatchObject({
+        code: 'usage',
+        message: 'internal is of kind identity (made from the logins at corp)',
+        hint: expect.stringContaining('or give up what is there: broker logout internal'),
+      });
+    }
+    expect(await token()).toBe(before);
   });
 });

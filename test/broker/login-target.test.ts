@@ -65,6 +65,10 @@ describe('the name of a login', () => {
       hint: `choose another one: broker login ${other} --name <name>`,
     });
     await refused(other, { name: 'notes', account: 'alice' }).toMatchObject({ code: 'usage' });
+    const added = broker.addStatic({ name: 'notes', url: other, credential: { kind: 'none' } });
+    await expect(added).rejects.toMatchObject({
+      ...{ code: 'usage', hint: `choose another one: broker add <name> --url ${other} …` },
+    });
   });
 
   it('may be a second one for the same URL', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ConnectionState, fixingCommand } from '../../src/core/connection.ts';
+import { type ConnectionState, enteringCommand, fixingCommand } from '../../src/core/connection.ts';
 
 const STATES: [ConnectionState, string | null][] = [
   ['ok', null],
@@ -23,5 +23,19 @@ describe('a connection state', () => {
     expect(
       fixingCommand({ state: 'ok', name: 'reports', isMinted: true, kind: 'client_credentials' }),
     ).toBeNull();
+  });
+});
+
+describe('the command that connects once more', () => {
+  it.each<[Parameters<typeof enteringCommand>[0], string]>([
+    [{ name: 'coda@alice', kind: 'oauth' }, 'broker login coda@alice'],
+    [{ name: 'reports', kind: 'client_credentials' }, 'broker add reports …'],
+    [{ name: 'coda', kind: 'bearer' }, 'broker add coda --bearer-file <file>'],
+    [{ name: 'wiki', kind: 'headers' }, 'broker add wiki --header <name> --value-file <file>'],
+    [{ name: 'open', kind: 'none' }, 'broker add open --none'],
+    [{ name: 'internal@alice', kind: 'identity' }, 'broker add internal …'],
+    [{ name: 'internal@alice', kind: 'identity', derivedFrom: 'corp@alice' }, 'broker login corp@alice'],
+  ])('of %j is %s', (connection, command) => {
+    expect(enteringCommand(connection)).toBe(command);
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { CredentialKind } from '../../src/core/credential-kind.ts';
 import {
   clockAgainstServers,
   clockAgainstVault,
@@ -121,6 +122,14 @@ describe('the command for a larger scope', () => {
     [[null, undefined], 'broker login demo'],
     [['a', '$(reboot) `x` "; !! \\ b'], 'broker login demo --scope "a b"'],
   ])('of %j is %s', (scopes, command) => {
-    expect(scopeCommand('demo', ...scopes)).toBe(command);
+    expect(scopeCommand({ name: 'demo', kind: 'oauth' }, ...scopes)).toBe(command);
+  });
+
+  it.each<[CredentialKind, string]>([
+    ['client_credentials', 'broker add demo … --scope "b"'],
+    ['bearer', 'broker add demo --bearer-file <file>'],
+    ['identity', 'broker add demo … --scope "b"'],
+  ])('of a connection of kind %s is %s', (kind, command) => {
+    expect(scopeCommand({ name: 'demo', kind }, 'b')).toBe(command);
   });
 });

@@ -19,6 +19,13 @@ describe('a header template', () => {
     },
   );
 
+  it.each(['X-Key=fake-secret', 'X-Key fake-secret', 'X-Kéy=fake-secret'])(
+    'does not tell the secret that %j holds by mistake',
+    (text) => {
+      expect(() => readHeaderTemplate(text)).toThrow(/^what begins with "X-K[eé]y" is no header name$/);
+    },
+  );
+
   it.each([
     ...['Host', 'HOST', 'Content-Length', 'content-type', 'Transfer-Encoding', 'Connection', 'Keep-Alive'],
     ...['Proxy-Authorization', 'TE', 'Trailer', 'Upgrade', 'Mcp-Session-Id', 'MCP-Protocol-Version'],

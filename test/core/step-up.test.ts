@@ -1,13 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { CredentialKind } from '../../src/core/credential-kind.ts';
 import { stepUpFor } from '../../src/core/step-up.ts';
 
 const INSUFFICIENT = 'Bearer error="insufficient_scope"';
 
 /** What a refusal asks for, of a login with these scopes. */
-const wanted = (scope: string | null, header: string | undefined, status = 403, isMinted = false) =>
-  stepUpFor({ name: 'demo@alice', scope, isMinted }, status, header);
+const wanted = (
+  scope: string | null,
+  header: string | undefined,
+  status = 403,
+  what: { kind: CredentialKind; derivedFrom?: string } = { kind: 'oauth' },
+) => stepUpFor({ name: 'demo@alice', scope, ...what }, status, header);
 const scopes = (granted: string | null, challenged: string) =>
   wanted(granted, `${INSUFFICIENT}, scope="${challenged}"`)?.scopes;
 
@@ -76,10 +81,14 @@ describe('the command', () => {
     expect(wanted('a', `${INSUFFICIENT}, scope="b"`)?.nextStep).toBe("broker login demo@alice --scope 'a b'");
   });
 
-  it('adds a connection without a person once more', () => {
-    expect(wanted('a', `${INSUFFICIENT}, scope="b"`, 403, true)?.nextStep).toBe(
-      "broker add demo@alice … --scope 'a b'",
-    );
+  it.each<[string, { kind: CredentialKind; derivedFrom?: string }]>([
+    ["broker add demo@alice … --scope 'a b'", { kind: 'client_credentials' }],
+    ['broker add demo@alice --bearer-file <file>', { kind: 'bearer' }],
+    // An exchange is the same for all users; what is forwarded has the rights of its login.
+    ["broker add demo … --scope 'a b'", { kind: 'identity' }],
+    ["broker login corp@alice --scope 'a b'", { kind: 'identity', derivedFrom: 'corp@alice' }],
+  ])('is %s for %j', (command, what) => {
+    expect(wanted('a', `${INSUFFICIENT}, scope="b"`, 403, what)?.nextStep).toBe(command);
   });
 
   it.each(["it's", "'; touch /tmp/never; '", '$(never)', '`never`', '!!', '--json', '#'])(

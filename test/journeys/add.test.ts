@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { generateKeyPairSync } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { call } from '../support/http-call.ts';
@@ -23,6 +24,12 @@ function write(name: string, text: string): string {
   writeFileSync(path, text, { mode: 0o600 });
   return path;
 }
+
+/** Agrees on keys, and signs nothing. */
+const ENCRYPTION_KEY = generateKeyPairSync('x25519').privateKey.export({
+  format: 'pem',
+  type: 'pkcs8',
+}) as string;
 
 const BY_BASIC = ['--client-credentials', '--client-id', 'by-basic', '--auth-method', 'client_secret_basic'];
 const addArguments = (...more: string[]) => ['add', 'demo', '--url', journey.mcp.url, ...more];
@@ -207,12 +214,96 @@ describe('broker add refuses', () => {
   });
 
   it('a connection without an address', async () => {
-    const refused = await journey.run(['add', 'demo', ...WORKLOAD]);
+    const refused = await journey.run(['add', 'demo', '--workload-token-file', write('t', 'fake.token')]);
     expectFailure(refused, 64, /the URL of the MCP server is missing$/);
   });
 
   it('an address that others on the way could listen to', async () => {
-    const clear = ['add', 'demo', '--url', 'http://mcp.example.com/mcp', ...WORKLOAD];
+    const workload = ['--workload-token-file', write('t', 'fake.token')];
+    const clear = ['add', 'demo', '--url', 'http://mcp.example.com/mcp', ...workload];
     expectFailure(await journey.run(clear), 64, /is not encrypted$/);
+  });
+
+  it.each<[string, () => string[], RegExp]>([
+    ['a token file that is not there', () => WORKLOAD, /\/nothing cannot be read \(ENOENT\)$/],
+    ['a token file that is a directory', () => ['--workload-token-file', journey.home.path], /is no file$/],
+    ['an empty token file', () => ['--workload-token-file', write('t', ' \n')], /holds no secret$/],
+    [
+      'a token file with more than a token',
+      () => ['--workload-token-file', write('t', 'a b')],
+      /holds more than a token$/,
+    ],
+    [
+      'an ID token file that is not there',
+      () => [
+        ...ID,
+        ...IDENTITY,
+        '--identity-issuer',
+        'https://idp.example.com',
+        '--identity-client-id',
+        'us',
+      ],
+      /\/nothing cannot be read/,
+    ],
+    [
+      'an issuer that is none',
+      () => [
+        ...ID,
+        '--identity-token-file',
+        write('t', 'fake'),
+        '--identity-issuer',
+        'idp',
+        '--identity-client-id',
+        'us',
+      ],
+      /"idp" is no issuer$/,
+    ],
+    [
+      'a key that is none',
+      () => ['--client-credentials', ...ID, '--client-key-file', write('k', 'fake key')],
+      /the private key of the client cannot be used/,
+    ],
+    [
+      'a key of an algorithm that cannot sign',
+      () => ['--client-credentials', ...ID, '--client-key-file', write('k', ENCRYPTION_KEY)],
+      /only RSA, EC \(P-256, P-384, P-521\) and Ed25519 keys can sign$/,
+    ],
+    [
+      'a manner without what it shows',
+      () => [
+        '--client-credentials',
+        ...ID,
+        '--client-secret-file',
+        secretFile,
+        '--auth-method',
+        'private_key_jwt',
+      ],
+      /has no key, but must use private_key_jwt$/,
+    ],
+    [
+      'an authorization server that is none',
+      () => ['--client-credentials', ...ID, '--client-secret-file', secretFile, '--issuer', 'idp'],
+      /"idp" is no issuer$/,
+    ],
+    [
+      'an end',
+      () => ['--client-credentials', '--expires', '9d'],
+      /--expires goes with what is entered by hand/,
+    ],
+  ])('%s, with exit code 64, and makes no vault and no key', async (_, args, message) => {
+    expectFailure(await journey.run(addArguments(...args())), 64, message);
+    const { BROKER_HOME = '', XDG_CONFIG_HOME = '' } = journey.home.env;
+    expect(
+      [BROKER_HOME, XDG_CONFIG_HOME].filter((each) => existsSync(each)).flatMap((each) => readdirSync(each)),
+    ).toEqual([]);
+    expect(journey.authorizationServer.requests).toEqual([]);
+  });
+
+  it('a server that cannot be found, and makes no vault and no key', async () => {
+    await journey.authorizationServer.setListening(false);
+    expectFailure(await add(), 75, /.+/);
+    const { BROKER_HOME = '', XDG_CONFIG_HOME = '' } = journey.home.env;
+    expect(existsSync(BROKER_HOME)).toBe(false);
+    expect(readdirSync(XDG_CONFIG_HOME)).toEqual([]);
   });
 });

@@ -133,7 +133,7 @@ describe('a home', () => {
     writeFileSync(file, '');
     for (const args of [
       ['login', journey.mcp.url, '--name', 'demo'],
-      ['agent', 'add', 'docs-bot', '--allow', 'demo'],
+      ['agent', 'add', 'docs-bot', '--allow', 'demo', '--allow-unknown'],
       ['serve', '--listen', '127.0.0.1:0'],
     ]) {
       const result = await run(['--home', join(file, 'home'), ...args]);

@@ -56,6 +56,13 @@ describe('broker config', () => {
     expect(list.length).toBe(stdout.trimEnd().split('\n').length - 1);
   });
 
+  it('refuses --exec for a connection without a token to hand on', async () => {
+    const open = ['add', 'open', '--url', journey.mcp.url, '--none'];
+    expect((await journey.run(open)).code).toBe(0);
+    const refused = await config(['langchain', '--connection', 'open', '--exec']);
+    expectFailure(refused, 64, /open has no token for broker exec to hand on \(its kind is none\)$/);
+  });
+
   it('prints the snippet alone on stdout, and where it goes and what to set on stderr', async () => {
     for (const running of [{}, agent].map((env) => config(['claude-code', ...DEMO], env))) {
       const { code, stdout, stderr } = await running;

@@ -147,8 +147,44 @@ describe('broker add --identity refuses', () => {
     expectFailure(await addInternal('--forward', '--exchange'), 64, /say what becomes of the users’ tokens$/);
     const { url } = world.internal;
     const nobody = ['add', 'internal', '--url', url, '--identity', 'nobody', '--forward'];
-    expectFailure(await run(...nobody), 64, /there are no identities called nobody$/);
+    expectFailure(await run(...nobody), 64, /there are no identities called "nobody"$/);
+    expectFailure(
+      await addInternal('--forward', '--client-id', 'x'),
+      64,
+      /--client-id goes with --exchange$/,
+    );
     const account = ['add', 'internal@alice', '--url', url, '--identity', 'corp', '--forward'];
     expectFailure(await run(...account), 64, /internal@alice names an account/);
+  });
+});
+
+describe('broker logout of a server of identities', () => {
+  it('says which connections are gone, and that the logins stay', async () => {
+    await start();
+    await addInternal('--forward');
+    const made = await run('logout', 'internal@alice');
+    expectFailure(made, 64, /internal@alice is made from the login corp@alice/);
+    expect(made.stderr).toContain('to give up internal for all its users: broker logout internal');
+    const { code, stderr } = await run('logout', 'internal');
+    expect({ code, stderr }).toMatchObject({
+      ...{
+        code: 0,
+        stderr: expect.stringMatching(
+          /internal is forgotten here\n {2}gone with it: internal@alice; the logins/,
+        ),
+      },
+    });
+    expect(stderr).not.toMatch(/revo/);
+    expect(JSON.parse(await output('list', '--json'))).toMatchObject([{ name: 'corp@alice', state: 'ok' }]);
+    expectFailure(await run('logout', 'internal'), 2, /there is no connection internal$/);
+  });
+
+  it('--json names them too', async () => {
+    await start();
+    await addInternal('--exchange');
+    await output('token', 'internal@alice');
+    expect(JSON.parse(await output('logout', 'internal', '--json'))).toEqual({
+      ...{ connection: 'internal', revocation: 'revoked', gone: ['internal@alice'] },
+    });
   });
 });

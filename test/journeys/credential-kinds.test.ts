@@ -51,6 +51,14 @@ async function agentOf(pattern: string): Promise<Ask> {
     call(`${url}/v1/connections/${path}`, body ? { method: 'POST', headers, body } : { headers });
 }
 
+/** The vault and its key, if they are there. */
+function filesOfBroker(): string[] {
+  const { BROKER_HOME = '', XDG_CONFIG_HOME = '', XDG_DATA_HOME = '' } = journey.home.env;
+  return [BROKER_HOME, XDG_CONFIG_HOME, XDG_DATA_HOME].flatMap((directory) =>
+    existsSync(directory) ? readdirSync(directory) : [],
+  );
+}
+
 function filesOfVault(): string {
   const vault = journey.home.env.BROKER_HOME as string;
   return readdirSync(vault)
@@ -101,7 +109,7 @@ describe('broker add --bearer-file', () => {
   });
 
   it('that has ended makes check exit 2, and agents are told 409 with the command', async () => {
-    expect((await addBearer(PAT, '--expires', '1s')).code).toBe(0);
+    expect((await addBearer(PAT, '--expires', '4s')).code).toBe(0);
     const ask = await agentOf('demo');
     let answer = await ask('demo/token');
     while (answer.status === 200) answer = await ask('demo/token');
@@ -144,11 +152,33 @@ describe('broker add --bearer-file', () => {
     expect((await ask('demo/token', { rejected_generation: 1 })).json).toMatchObject({ access_token: NEWER });
   });
 
+  it('is listed and shown as what it is, without a word of refreshing', async () => {
+    await addBearer(PAT, '--expires', '30d');
+    expect(await output('list')).toMatch(/^demo +ok +in 30 days +by you +- +-$/m);
+    const shown = await output('show', 'demo');
+    expect(shown).toMatch(/^kind +bearer: a token that was entered by hand$/m);
+    expect(shown).toMatch(/^entered +20/m);
+    expect(shown).not.toMatch(/refresh|recovery|account|login/i);
+    expect(JSON.parse(await output('show', 'demo', '--json'))).not.toHaveProperty('refresh_after');
+    expect(JSON.parse(await output('token', 'demo', '--json'))).not.toHaveProperty('refresh_after');
+  });
+
+  it('is forgotten by a logout, which says who can end it', async () => {
+    await addBearer();
+    const { code, stderr } = await journey.run(['logout', 'demo']);
+    expect({ code, stderr }).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('end it where it was made'),
+    });
+    expect(stderr).not.toContain('revo');
+    expect(rowsOf(journey.vaultPath, 'SELECT name FROM connections')).toEqual([]);
+  });
+
   it('with --probe is stored only when the server takes it', async () => {
     const refused = await addBearer('fake-wrong', '--probe');
     expectFailure(refused, 2, /refuses the credential: 401$/);
     expect(refused.stderr).toContain('nothing was stored');
-    expect(await output('list', '--json')).toBe('[]\n');
+    expect(existsSync(journey.vaultPath)).toBe(false);
     expect((await addBearer(PAT, '--probe')).code).toBe(0);
     expectFailure(await addBearer('fake-wrong', '--probe'), 2, /refuses the credential: 401$/);
     expect(await output('token', 'demo')).toBe(`${PAT}\n`);
@@ -159,8 +189,9 @@ describe('broker add --bearer-file', () => {
     expect((await journey.login()).code).toBe(0);
     const token = write('token', PAT);
     const added = await journey.run(['add', 'demo', '--url', journey.mcp.url, '--bearer-file', token]);
-    expect(added.stderr).toMatch(/note: the settings of its oauth credential no longer apply/);
-    expect(added.stderr).toMatch(/note: its login was forgotten here/);
+    expect(added.stderr).toMatch(
+      /note: it was of kind oauth \(the login of a person\), which is forgotten here; until its token ends/,
+    );
     expect(rowsOf(journey.vaultPath, 'SELECT id FROM clients')).toEqual([]);
     expect(await output('token', 'demo')).toBe(`${PAT}\n`);
     expect(JSON.parse(await output('show', 'demo', '--json'))).toMatchObject({
@@ -173,11 +204,7 @@ describe('broker add --bearer-file', () => {
     expect((await journey.login()).code).toBe(0);
     const token = write('token', PAT);
     const beside = ['add', 'demo@robot', '--url', journey.mcp.url, '--bearer-file', token];
-    expectFailure(
-      await journey.run(beside),
-      64,
-      /^error: demo is connected to demo in another way \(oauth\)$/,
-    );
+    expectFailure(await journey.run(beside), 64, /^error: demo is of kind oauth \(the login of a person\)$/);
     expect(await journey.servedToken()).not.toBe(PAT);
   });
 });
@@ -212,7 +239,7 @@ describe('broker add --header', () => {
   });
 
   it('that have ended are not handed out, and the command enters headers again', async () => {
-    expect((await add('--header', 'X-Key', '--value-file', write('key', KEY), '--expires', '1s')).code).toBe(
+    expect((await add('--header', 'X-Key', '--value-file', write('key', KEY), '--expires', '4s')).code).toBe(
       0,
     );
     const ask = await agentOf('demo');
@@ -237,6 +264,16 @@ describe('broker add --none', () => {
     expect(await output('check')).toBe('');
   });
 
+  it('has no header line, no end and nobody who renews it, and nothing to end at a logout', async () => {
+    await add('--none');
+    const line = await journey.run(['token', 'demo', '--header']);
+    expectFailure(line, 64, /demo has no header, which makes no single line$/);
+    expect(await output('list')).toMatch(/^demo +ok +- +- +- +-$/m);
+    expect(await output('show', 'demo')).not.toMatch(/^token ends|refresh/m);
+    const { stderr } = await journey.run(['logout', 'demo']);
+    expect(stderr).toMatch(/demo is forgotten here\n$/);
+  });
+
   it('with --probe is refused by a server that wants a credential', async () => {
     expectFailure(await add('--none', '--probe'), 2, /refuses the credential: 401$/);
   });
@@ -248,7 +285,8 @@ describe('broker add of a credential refuses', () => {
   it.each<[string, () => string[], RegExp]>([
     ['an empty token', () => ['--bearer-file', write('t', '')], /holds no secret$/],
     ['a token of spaces', () => ['--bearer-file', write('t', ' \n\t ')], /holds no secret$/],
-    ['a token of two lines', () => ['--bearer-file', write('t', 'a\r\nX-Evil: b')], /cannot be sent$/],
+    ['a token of two lines', () => ['--bearer-file', write('t', 'a\r\nX-Evil: b')], /spaces or line breaks$/],
+    ['a token that no header can carry', () => ['--bearer-file', write('t', 'a\0b')], /no header can carry$/],
     [
       'a token with Bearer in front',
       () => ['--bearer-file', write('t', `Bearer ${PAT}`)],
@@ -268,7 +306,11 @@ describe('broker add of a credential refuses', () => {
       () => ['--header', 'Transfer-Encoding', ...value()],
       /belongs to the request itself$/,
     ],
-    ['a name that is none', () => ['--header', 'X Key', ...value()], /"X Key" is no header name$/],
+    [
+      'a name that is none',
+      () => ['--header', 'X Key', ...value()],
+      /what begins with "X" is no header name$/,
+    ],
     ['a name with a line break', () => ['--header', 'X-Key\r\nHost', ...value()], /is no header name$/],
     [
       'a template without its secret',
@@ -280,19 +322,27 @@ describe('broker add of a credential refuses', () => {
       () => ['--header', 'X-Key', ...value(), '--header', 'x-key', ...value()],
       /x-key is there twice$/,
     ],
-    ['a header without a value', () => ['--header', 'X-Key'], /1 headers and 0 values do not fit together$/],
+    ['a header without a value', () => ['--header', 'X-Key'], /come in pairs, but there are 1 and 0$/],
     [
       'a value without a header',
       () => ['--header', 'X-Key', ...value(), ...value()],
-      /1 headers and 2 values/,
+      /come in pairs, but there are 1 and 2$/,
     ],
-    ['a token and a value', () => ['--bearer-file', write('t', PAT), ...value()], /0 headers and 1 values/],
+    [
+      'a token and a value',
+      () => ['--bearer-file', write('t', PAT), ...value()],
+      /come in pairs, but there are 0 and 1$/,
+    ],
     [
       'an end of a machine',
       () => ['--client-credentials', '--expires', '9d'],
-      /go with what is entered by hand$/,
+      /goes with what is entered by hand, not with a machine’s own credentials$/,
     ],
-    ['a probe of a machine', () => ['--client-credentials', '--probe'], /go with what is entered by hand$/],
+    [
+      'a probe of a machine',
+      () => ['--client-credentials', '--probe'],
+      /goes with what is entered by hand, not with a machine’s own credentials$/,
+    ],
     [
       'two secrets from stdin',
       () => ['--header', 'A', '--value-file', '-', '--header', 'B', '--value-file', '-'],
@@ -306,12 +356,59 @@ describe('broker add of a credential refuses', () => {
     [
       'an end in the past',
       () => ['--bearer-file', write('t', PAT), '--expires', '2020-01-31'],
-      /has ended already$/,
+      /has ended already \(2020-01-31T00:00:00\.000Z\)$/,
     ],
-  ])('%s, with exit code 64, and stores nothing', async (_, args, message) => {
+    [
+      'an end beyond the calendar',
+      () => ['--bearer-file', write('t', PAT), '--expires', '99999999d'],
+      /too far away to write it down$/,
+    ],
+    ['an end of nothing', () => ['--none', '--expires', '9d'], /has none that could end$/],
+    [
+      'a client of nobody',
+      () => ['--bearer-file', write('t', PAT), '--client-id', 'x'],
+      /--client-id goes with a machine’s own credentials, not with what is entered by hand$/,
+    ],
+    [
+      'an identity of nobody',
+      () => ['--none', '--forward'],
+      /--forward goes with the identity of users, not with what is entered by hand$/,
+    ],
+  ])('%s, with exit code 64, and leaves no vault and no key behind', async (_, args, message) => {
     expectFailure(await add(...args()), 64, message);
-    const path = journey.vaultPath;
-    expect(existsSync(path) ? rowsOf(path, 'SELECT name FROM connections') : []).toEqual([]);
+    expect(filesOfBroker()).toEqual([]);
     expect(server.requests).toEqual([]);
+  });
+
+  it.each<[string, string, RegExp]>([
+    ['without a scheme', 'mcp.example.com/mcp', /"mcp\.example\.com\/mcp" is not the URL of an MCP server$/],
+    ['that is the name of a preset', 'coda', /"coda" is not the URL/],
+    ['that is nothing', '', /"" is not the URL/],
+    ['that is not encrypted', 'http://mcp.example.com/mcp', /is not encrypted$/],
+    ['with a password', 'https://alice:fake@mcp.example.com/mcp', /has a user name or password inside$/],
+  ])('a URL %s, likewise', async (_, url, message) => {
+    expectFailure(await journey.run(['add', 'demo', '--url', url, '--none']), 64, message);
+    expect(filesOfBroker()).toEqual([]);
+  });
+
+  it('a name that cannot be, likewise, whether a URL is given or not', async () => {
+    for (const url of [[], ['--url', server.url]])
+      expectFailure(
+        await journey.run(['add', 'Demo', ...url, '--none']),
+        64,
+        /"Demo" is not a connection name$/,
+      );
+    expect(filesOfBroker()).toEqual([]);
+  });
+
+  it('the address of the daemon as that of the server: BROKER_URL and "url" are not meant', async () => {
+    const config = join(journey.home.path, 'config.json');
+    writeFileSync(config, JSON.stringify({ url: 'http://127.0.0.1:8787' }));
+    const env = { BROKER_URL: 'http://127.0.0.1:8787', BROKER_CONFIG: config };
+    expectFailure(
+      await journey.run(['add', 'demo', '--none'], { env }),
+      64,
+      /the URL of the MCP server is missing$/,
+    );
   });
 });

@@ -1,5 +1,5 @@
 /** `broker add` with a credential that was entered by hand. */
-import type { StaticCredential } from '../../broker/add-static.ts';
+import type { StaticCredential } from '../../core/entered.ts';
 import { readHeaderTemplate } from '../../core/headers.ts';
 import { BrokerError } from '../../errors.ts';
 import { readOneSecretFromStdin, readSecretFile } from '../arguments.ts';
@@ -22,7 +22,7 @@ export function readEntered({
   if (header.length !== valueFile.length) {
     throw new BrokerError(
       'usage',
-      `${header.length} headers and ${valueFile.length} values do not fit together`,
+      `--header and --value-file come in pairs, but there are ${header.length} and ${valueFile.length}`,
       {
         hint: 'each --header is followed by the --value-file that holds its secret',
       },

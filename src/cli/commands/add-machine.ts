@@ -4,7 +4,7 @@ import type { NewConnection } from '../../broker/add.ts';
 import type { AuthMethod } from '../../core/auth-methods.ts';
 import type { Grant } from '../../core/grant.ts';
 import { BrokerError } from '../../errors.ts';
-import { readOneSecretFromStdin, readSecretFile } from '../arguments.ts';
+import { readOneSecretFromStdin, readSecretFile, requireTokenFile } from '../arguments.ts';
 
 export interface MachineOptions {
   clientCredentials?: boolean;
@@ -26,6 +26,8 @@ export function readMachine(options: MachineOptions): Omit<NewConnection, 'name'
   const { clientId, authMethod, resource } = options;
   const grant = readGrant(options);
   requireClient(options, grant);
+  if (grant.kind === 'jwt_bearer') requireTokenFile(grant.assertionFile, '--workload-token-file');
+  if (grant.kind === 'id_jag') requireTokenFile(grant.subjectTokenFile, '--identity-token-file');
   readOneSecretFromStdin([options.clientSecretFile, options.clientKeyFile]);
   const secret = (file: string | undefined, flag: string) =>
     file === undefined ? undefined : readSecretFile(file, flag);
@@ -54,7 +56,11 @@ function readGrant(options: MachineOptions): Grant {
   if (identityClientId === undefined)
     throw missing('--identity-client-id <id>', 'our client at the identity provider');
   const identityProvider = { issuer: identityIssuer, clientId: identityClientId };
-  return { kind: 'id_jag', subjectTokenFile: lasting(identityTokenFile), identityProvider };
+  return {
+    kind: 'id_jag',
+    subjectTokenFile: lasting(identityTokenFile),
+    identityProvider,
+  };
 }
 
 /** A daemon that reads the file has another working directory. */

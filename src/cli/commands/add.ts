@@ -1,13 +1,15 @@
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import type { IdentityServerView, NewIdentityServer } from '../../broker/add-identity.ts';
 import type { AddedView } from '../../broker/add-static.ts';
-import { AUTH_METHODS } from '../../core/auth-methods.ts';
+import type { Addition } from '../../broker/add-words.ts';
+import { requireConnectionName } from '../../core/names.ts';
 import { BrokerError } from '../../errors.ts';
-import { collect, collectScopes, instant, readSecretFile } from '../arguments.ts';
+import { readSecretFile } from '../arguments.ts';
 import { asOperator, openSession } from '../session.ts';
 import { resultJson, say, succeed } from '../terminal.ts';
 import { type EnteredOptions, readEntered } from './add-entered.ts';
 import { type MachineOptions, missing, readMachine } from './add-machine.ts';
+import { addWays, refuseForeign, type Way } from './add-options.ts';
 
 interface AddOptions extends MachineOptions, EnteredOptions {
   url?: string;
@@ -24,65 +26,13 @@ export function addCommand(): Command {
   const command = new Command('add')
     .description('add a connection that nobody signs in to: a token, headers, or a machine’s own credentials')
     .argument('<name>')
+    .option('--url <url>', 'URL of the MCP server (not needed for one that is known)')
+    .option('--json', 'as JSON')
     .addHelpText('after', EXAMPLES)
     .action(run);
-  for (const option of OPTIONS) command.addOption(option);
+  addWays(command);
   return command;
 }
-
-const option = (flags: string, description: string, group: string) =>
-  new Option(flags, description).helpGroup(group);
-
-const ENTERED = 'Entered by hand:';
-const MACHINE = 'A machine’s own credentials:';
-const IDENTITY = 'The identity of the user:';
-
-const OPTIONS = [
-  new Option('--url <url>', 'URL of the MCP server (not needed for one that is known)'),
-  option('--bearer-file <file>', 'a token, such as a personal access token; - for stdin', ENTERED),
-  option(
-    '--header <name>',
-    'a header; its value is the secret, or "Name: text {{token}}" (repeatable)',
-    ENTERED,
-  ).argParser(collect),
-  option(
-    '--value-file <file>',
-    'the secret of the header before it; - for stdin (repeatable)',
-    ENTERED,
-  ).argParser(collect),
-  option('--none', 'the server wants no credential', ENTERED),
-  option(
-    '--expires <when>',
-    'when it ends, so that broker check can warn: 90d or 2027-01-31',
-    ENTERED,
-  ).argParser(instant),
-  option('--probe', 'ask the server first, and store nothing it refuses', ENTERED),
-  option('--client-credentials', 'with the client’s own id and secret or key', MACHINE),
-  option(
-    '--workload-token-file <file>',
-    'with the token a platform keeps in this file (workload identity)',
-    MACHINE,
-  ),
-  option(
-    '--identity-token-file <file>',
-    'with the ID token in this file (enterprise-managed authorization)',
-    MACHINE,
-  ),
-  option('--identity-issuer <url>', 'the identity provider that issued it', MACHINE),
-  option('--identity-client-id <id>', 'our client at the identity provider', MACHINE),
-  option('--client-id <id>', 'OAuth client at the server', MACHINE),
-  option('--client-secret-file <file>', 'its secret; - for stdin', MACHINE),
-  option('--client-key-file <file>', 'its private key (PEM or JWK), for private_key_jwt', MACHINE),
-  option('--auth-method <method>', 'how the client authenticates', MACHINE).choices(AUTH_METHODS),
-  option('--scope <scope>', 'ask for this scope (repeatable)', MACHINE).argParser(collectScopes),
-  option('--issuer <url>', 'the authorization server you vouch for, whatever is announced', MACHINE),
-  option('--resource <uri>', 'the resource you vouch for, whatever is announced', MACHINE),
-  option('--no-resource', 'leave out the resource parameter (RFC 8707)', MACHINE),
-  option('--identity <server>', 'made from the users’ logins at this server, such as corp', IDENTITY),
-  option('--forward', 'their access token goes there as it is, although it was issued for another', IDENTITY),
-  option('--exchange', 'it is exchanged for one of this server first (RFC 8693)', IDENTITY),
-  new Option('--json', 'as JSON'),
-];
 
 const EXAMPLES = `
 Examples:
@@ -93,20 +43,25 @@ Examples:
   broker add internal --url https://internal.example.com/mcp --identity corp --exchange`;
 
 async function run(name: string, options: AddOptions, command: Command): Promise<void> {
+  requireConnectionName(name);
   const way = chooseWay(options);
+  refuseForeign(command, way);
   const session = openSession(command);
   // All that can be wrong with the words is told before anything is opened or made.
-  const machine = way === 'machine' ? readMachine(options) : undefined;
-  const entered = way === 'entered' ? readEntered(options) : undefined;
-  const identity = way === 'identity' ? readIdentity(options) : undefined;
-  await asOperator(session, { create: options.url !== undefined }, async (broker) => {
+  const addition = readAddition(way, { name, url: options.url ?? '' }, options);
+  if (options.url !== undefined) {
+    const { requireAddable } = await import('../../broker/add-words.ts');
+    await requireAddable(session.settings, addition);
+  }
+  await asOperator(session, { create: options.url !== undefined && way !== 'identity' }, async (broker) => {
     const url = options.url ?? (await broker.urlOf(name));
     if (url === undefined) throw missing('--url <url>', 'the URL of the MCP server');
-    if (identity) return tellIdentity(await broker.addIdentity({ name, url, ...identity }), options);
-    const { expires: expiresAt, probe } = options;
-    const view: AddedView = entered
-      ? await broker.addStatic({ name, url, credential: entered, expiresAt, probe })
-      : await broker.add({ name, url, ...(machine as NonNullable<typeof machine>) });
+    if (addition.way === 'identity')
+      return tellIdentity(await broker.addIdentity({ ...addition.wanted, url }), options);
+    const view: AddedView =
+      addition.way === 'entered'
+        ? await broker.addStatic({ ...addition.wanted, url })
+        : await broker.add({ ...addition.wanted, url });
     if (options.json) return resultJson(view);
     succeed(`${view.name} is added${way === 'machine' ? ', and its first token is here' : ''}`);
     for (const note of view.notes ?? []) say(`  note: ${note}`);
@@ -119,8 +74,21 @@ async function run(name: string, options: AddOptions, command: Command): Promise
   });
 }
 
+function readAddition(way: Way, target: { name: string; url: string }, options: AddOptions): Addition {
+  switch (way) {
+    case 'machine':
+      return { way, wanted: { ...target, ...readMachine(options) } };
+    case 'identity':
+      return { way, wanted: { ...target, ...readIdentity(options) } };
+    case 'entered': {
+      const { expires: expiresAt, probe } = options;
+      return { way, wanted: { ...target, credential: readEntered(options), expiresAt, probe } };
+    }
+  }
+}
+
 /** Exactly one way must be chosen. */
-function chooseWay(options: AddOptions): 'machine' | 'entered' | 'identity' {
+function chooseWay(options: AddOptions): Way {
   const { bearerFile, header, none, identity, clientCredentials, workloadTokenFile, identityTokenFile } =
     options;
   const entered = [bearerFile, header, none].filter(Boolean).length;
@@ -133,11 +101,6 @@ function chooseWay(options: AddOptions): 'machine' | 'entered' | 'identity' {
         '--identity <server> with --forward or --exchange\na person signs in with: broker login <url>',
     });
   }
-  if (entered === 0 && (options.expires !== undefined || options.probe)) {
-    throw new BrokerError('usage', '--expires and --probe go with what is entered by hand', {
-      hint: 'leave them out: what ends is known here, and the first token proves the rest',
-    });
-  }
   if (identity !== undefined) return 'identity';
   return machine === 1 ? 'machine' : 'entered';
 }
@@ -147,6 +110,11 @@ function readIdentity(options: AddOptions): Omit<NewIdentityServer, 'name' | 'ur
   if (Boolean(forward) === Boolean(exchange)) {
     throw new BrokerError('usage', 'say what becomes of the users’ tokens', {
       hint: '--exchange gets one of this server for each; --forward sends theirs as it is, although it was issued for another',
+    });
+  }
+  if (forward && clientId !== undefined) {
+    throw new BrokerError('usage', '--client-id goes with --exchange', {
+      hint: 'leave it out: what is forwarded is asked for nowhere',
     });
   }
   return {

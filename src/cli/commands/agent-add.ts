@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import type { AccessMode } from '../../core/access-policy.ts';
 import type { RateLimit } from '../../core/rate-limit.ts';
@@ -47,18 +48,24 @@ export function addCommand(): Command {
     .option('--json', 'as JSON, with the key')
     .addHelpText('after', EXAMPLES)
     .action(async (name: string, options: AddOptions, command: Command) => {
-      const { agent, key } = await asOperator(openSession(command), { create: true }, (broker) =>
-        broker.agents.add({
-          name,
-          allow: options.allow ?? [],
-          modes: options.mode ?? MODES,
-          toolAllow: options.toolAllow,
-          toolDeny: options.toolDeny,
-          rate: options.rate,
-          admin: options.admin ?? false,
-          expiresAt: options.expires ?? null,
-          allowUnknown: options.allowUnknown,
-        }),
+      const session = openSession(command);
+      const wanted = {
+        name,
+        allow: options.allow ?? [],
+        modes: options.mode ?? MODES,
+        toolAllow: options.toolAllow,
+        toolDeny: options.toolDeny,
+        rate: options.rate,
+        admin: options.admin ?? false,
+        expiresAt: options.expires ?? null,
+        allowUnknown: options.allowUnknown,
+      };
+      if (!existsSync(session.settings.database)) {
+        const { requireFirstAgent } = await import('../../broker/agents.ts');
+        requireFirstAgent(wanted, Date.now());
+      }
+      const { agent, key } = await asOperator(session, { create: true }, (broker) =>
+        broker.agents.add(wanted),
       );
       if (options.json) return resultJson({ ...agent, key: key.reveal() });
       succeed(`agent ${name} ${describeRights(agent)}; its key, shown only now:`);

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { type CredentialKind, hasBearer } from '../../core/credential-kind.ts';
 import { requireConnectionName } from '../../core/names.ts';
 import { findPreset } from '../../core/presets.ts';
 import {
@@ -53,7 +54,8 @@ async function run(name: string | undefined, options: ConfigOptions, command: Co
   const connection = requireConnection(options);
   const session = openSession(command);
   const daemonUrl = options.url ?? session.settings.daemonUrl;
-  const serverUrl = options.serverUrl ?? (way === 'gateway' ? undefined : await lookUp(session, connection));
+  const serverUrl =
+    options.serverUrl ?? (way === 'gateway' ? undefined : await lookUp(session, connection, way));
   const facts = { connection, daemonUrl, serverUrl };
   const snippet = fillIn(readTemplate(templateOf(runtime, way)), way, facts, readTemplate);
   const notes = remarks(runtime, way, facts);
@@ -92,9 +94,11 @@ function requireConnection({ connection }: ConfigOptions): string {
 }
 
 /** URL of the connection's server, else of the preset of that name: configuration may be written before the login. */
-async function lookUp(session: Session, connection: string): Promise<string | undefined> {
+async function lookUp(session: Session, connection: string, way: Way): Promise<string | undefined> {
   try {
-    return (await fetchTarget(session, connection)).url;
+    const { url, kind } = await fetchTarget(session, connection);
+    if (way === 'exec') requireBearer(connection, kind);
+    return url;
   } catch (error) {
     const isAbsent =
       error instanceof BrokerError &&
@@ -104,6 +108,18 @@ async function lookUp(session: Session, connection: string): Promise<string | un
     if (url !== undefined) warn(`${error.message}; ${url} is where such a server usually is`);
     return url;
   }
+}
+
+/** `broker exec` hands on a bearer token and nothing else. */
+function requireBearer(connection: string, kind: string | undefined): void {
+  if (kind === undefined || hasBearer(kind as CredentialKind)) return;
+  throw new BrokerError(
+    'usage',
+    `${connection} has no token for broker exec to hand on (its kind is ${kind})`,
+    {
+      hint: 'leave out --exec, or use --gateway',
+    },
+  );
 }
 
 function readTemplate(file: string): string {

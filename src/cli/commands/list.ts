@@ -14,7 +14,8 @@ export function listCommand(): Command {
         broker.list(OPERATOR),
       );
       if (json) return resultJson(connections);
-      if (connections.length === 0) return say('nothing is connected yet; begin with: broker login <url>');
+      if (connections.length === 0)
+        return say('nothing is connected yet; begin with: broker login <url>, or broker add');
       result(table(['NAME', 'STATE', 'TOKEN ENDS', 'RENEWED', 'ACCOUNT', 'SCOPE'], connections.map(row)));
     });
 }
@@ -24,11 +25,22 @@ function row(connection: ConnectionView): string[] {
   return [
     connection.name,
     paintState(connection.state),
-    connection.expires_at === undefined ? 'unknown' : relative(connection.expires_at, now),
-    connection.refresh_token || connection.grant ? 'by the broker' : 'no',
+    connection.kind === 'none'
+      ? ''
+      : connection.expires_at === undefined
+        ? 'unknown'
+        : relative(connection.expires_at, now),
+    renewed(connection),
     connection.account ?? '',
     connection.scope ?? '',
   ];
+}
+
+/** By whom a newer token comes. */
+function renewed({ kind, refresh_token, grant }: ConnectionView): string {
+  if (kind === 'none') return '';
+  if (kind === 'bearer' || kind === 'headers') return 'by you';
+  return refresh_token || grant ? 'by the broker' : 'no';
 }
 
 /** The state in the colour of its urgency. */

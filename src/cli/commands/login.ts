@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import type { LoginRequest } from '../../broker/login.ts';
 import { HANGUP } from '../../broker/login-events.ts';
@@ -140,6 +141,10 @@ async function run(target: string, options: LoginOptions, command: Command): Pro
   const isRedirected = !options.device && options.refreshTokenFile === undefined;
   const opensBrowser = isRedirected && !options.paste && options.browser && session.settings.hasLocalScreen;
   const request = readRequest(target, options);
+  if (!existsSync(session.settings.database)) {
+    const { requireFirstTarget } = await import('../../broker/login-target.ts');
+    await requireFirstTarget(request);
+  }
   if (options.link) return printLink(session, request, options);
   const interrupt = new AbortController();
   const release = onStop((signal) => interrupt.abort(signal === 'SIGHUP' ? HANGUP : signal));

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { OPERATOR } from '../../broker/context.ts';
-import type { LogoutView } from '../../broker/logout.ts';
+import type { LogoutView } from '../../broker/logout-one.ts';
 import { asOperator, openSession } from '../session.ts';
 import { resultJson, say, succeed, warn } from '../terminal.ts';
 
@@ -8,7 +8,7 @@ import { resultJson, say, succeed, warn } from '../terminal.ts';
 export function logoutCommand(): Command {
   return new Command('logout')
     .description('end the login at the server and forget it here')
-    .argument('<connection>')
+    .argument('<connection>', 'a connection, or a server whose connections are made from identities')
     .option('--json', 'as JSON')
     .action(async (name: string, { json }: { json?: boolean }, command: Command) => {
       const view = await asOperator(openSession(command), { create: false }, (broker) =>
@@ -21,14 +21,20 @@ export function logoutCommand(): Command {
     });
 }
 
-function tell({ connection, revocation, registration_deleted }: LogoutView): void {
+function tell({ connection, revocation, registration_deleted, gone }: LogoutView): void {
   succeed(`${connection} is forgotten here`);
+  if (gone) say(`  gone with it: ${gone.join(', ') || 'no connection'}; the logins they were made from stay`);
   switch (revocation) {
     case 'revoked':
       say('  its tokens were revoked at the server');
       break;
     case 'unsupported':
       say('  the server offers no revocation: remove the access in its own settings too');
+      break;
+    case 'by_hand':
+      say('  it was entered by hand: end it where it was made, if nobody else needs it');
+      break;
+    case 'nothing':
       break;
     case 'failed':
       warn('the server did not confirm the revocation: remove the access in its own settings too');

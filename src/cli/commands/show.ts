@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { ConnectionView } from '../../broker/connections.ts';
 import { OPERATOR } from '../../broker/context.ts';
+import { type CredentialKind, describeKind, isStatic } from '../../core/credential-kind.ts';
 import { printable } from '../../errors.ts';
 import { asOperator, openSession } from '../session.ts';
 import { relative, result, resultJson } from '../terminal.ts';
@@ -34,27 +35,25 @@ function lines(view: ConnectionView): [string, string | undefined][] {
     ['name', view.name],
     ['url', told(view.url)],
     ['resource', told(view.resource)],
-    ['account', view.account ?? 'not told by the server'],
+    ['kind', describe(view.kind)],
+    ['account', view.account ?? (isByHand(view) ? undefined : 'not told by the server')],
     ['state', `${paintState(view.state)} since ${view.since}`],
     ['code', told(view.code)],
     ['cause', told(view.cause)],
     ['next attempt', when(view.next_attempt_at)],
     ['what to do', view.next_step],
     ['scope', told(view.scope)],
-    ['token ends', when(view.expires_at) ?? 'unknown'],
-    [
-      'refresh token',
-      view.refresh_token ? 'yes' : view.grant ? 'not needed' : 'no: the login ends with its access token',
-    ],
+    ['token ends', when(view.expires_at) ?? (view.kind === 'none' ? undefined : 'unknown')],
+    ['refresh token', refreshToken(view)],
     ['refresh from', when(view.refresh_after)],
-    ['last refreshed', when(view.last_refreshed_at)],
+    [isByHand(view) ? 'entered' : 'last refreshed', when(view.last_refreshed_at)],
     ['last used', when(view.last_used_at) ?? 'never'],
     ['generation', String(view.generation)],
     ['issuer', told(view.issuer)],
     ['client id', view.client_id && `${told(view.client_id)} (${view.client_source})`],
     ['client secret', view.client_secret_expires_at && `ends ${when(view.client_secret_expires_at)}`],
     ['redirect uri', told(view.redirect_uri)],
-    ['recovery', view.recovery && `${view.recovery} when the answer to a refresh was lost`],
+    ['recovery', view.refresh_token ? `${view.recovery} when the answer to a refresh was lost` : undefined],
     ['must be', told(view.expected_account)],
     ['client auth', told(view.auth_method)],
     ['issuer pinned', told(view.pinned_issuer)],
@@ -62,7 +61,7 @@ function lines(view: ConnectionView): [string, string | undefined][] {
     ['resource', view.resource_parameter && 'not named in requests (RFC 8707 left out)'],
     ['scope', view.refresh_scope && 'repeated at each refresh'],
     ['HTTP Basic', view.basic_encoding && 'client id and secret are not encoded'],
-    ['PKCE', view.pkce && 'assumed, the server does not announce it'],
+    ['PKCE', view.redirect_uri && view.pkce && 'assumed, the server does not announce it'],
     ['asked scope', told(view.requested_scope)],
     ['asked also', told(view.authorization_parameters)],
     ['network', view.network && 'private: its URLs may lead into the local network'],
@@ -70,4 +69,18 @@ function lines(view: ConnectionView): [string, string | undefined][] {
     ['dead token', view.dead_token_errors && `said as ${told(view.dead_token_errors)}`],
     ['created', view.created_at],
   ];
+}
+
+const isByHand = ({ kind }: ConnectionView) => isStatic(kind as CredentialKind);
+
+/** A newer daemon may know more kinds. */
+function describe(kind: string): string {
+  const words = describeKind(kind as CredentialKind) as string | undefined;
+  return words === undefined ? kind : `${kind}: ${words}`;
+}
+
+function refreshToken(view: ConnectionView): string | undefined {
+  if (isByHand(view)) return undefined;
+  if (view.refresh_token) return 'yes';
+  return view.grant ? 'not needed' : 'no: the login ends with its access token';
 }

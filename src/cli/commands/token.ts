@@ -63,8 +63,9 @@ async function printHeaders(session: Session, name: string, options: TokenOption
   if (options.headersJson) return resultJson(headers, { indent: false });
   const [first, ...others] = Object.entries(headers);
   if (!first || others.length > 0) {
-    throw new BrokerError('usage', `${name} has ${others.length + 1} headers, which make no single line`, {
-      hint: `broker token ${name} --headers-json prints them all`,
+    const count = first ? `${others.length + 1} headers, which make` : 'no header, which makes';
+    throw new BrokerError('usage', `${name} has ${count} no single line`, {
+      hint: `broker token ${name} --headers-json prints ${first ? 'them all' : '{}'}`,
     });
   }
   result(`${first[0]}: ${first[1]}`);

@@ -51,6 +51,10 @@ export const CODA: readonly Requirement[] = [
   {
     id: 'C-h',
     text: 'a personal access token as another kind of credential',
-    reason: 'not built yet: a connection holds an OAuth login or a machine’s own grant',
+    tests: [
+      'journeys/credential-kinds > says what is next, and the token comes out of every door as the server wants it',
+      'journeys/credential-kinds > warns before its end, and at its end names the command that enters another',
+      'journeys/credential-kinds > with --probe is stored only when the server takes it',
+    ],
   },
 ];
