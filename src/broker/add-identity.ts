@@ -1,9 +1,10 @@
 /** Servers whose connections are made from the identity of the user who calls: nobody signs in there again. */
-
+import type { AuthMethod } from '../core/auth-methods.ts';
 import type { Grant } from '../core/grant.ts';
 import { formatConnectionName, requireConnectionName } from '../core/names.ts';
 import { DEFAULT_SETTINGS, type ServerSettings } from '../core/server-settings.ts';
-import { BrokerError, quote } from '../errors.ts';
+import { BrokerError, printable, quote } from '../errors.ts';
+import { readClientKey } from '../oauth/client-key.ts';
 import type { Secret } from '../secret.ts';
 import { listConnections } from '../vault/connections.ts';
 import { findServer, saveServer } from '../vault/servers.ts';
@@ -28,6 +29,9 @@ export interface NewIdentityServer {
   /** Our client at the server's own authorization server, where that takes grants. */
   clientId?: string | undefined;
   clientSecret?: Secret | undefined;
+  /** PEM or JWK, for `private_key_jwt`. */
+  clientKey?: Secret | undefined;
+  authMethod?: AuthMethod | undefined;
   scopes?: readonly string[] | undefined;
 }
 
@@ -49,6 +53,7 @@ export async function addIdentityServer(
   const { vault, clock } = context;
   const { name, source, mode } = wanted;
   requireIdentityServer(wanted);
+  refuseNeedless(wanted);
   const target = await resolveNewTarget(context, wanted);
   const present = await whatIsPresent(context, target);
   await requireSource(context, source);
@@ -111,30 +116,54 @@ async function requireSource({ vault }: Context, source: string): Promise<void> 
   });
 }
 
+/** What is forwarded as it is needs no client of ours. */
+function refuseNeedless({ mode, clientId, clientSecret, clientKey, authMethod }: NewIdentityServer): void {
+  if (clientKey) readClientKey(clientKey);
+  const isForAClient = [clientId, clientSecret, clientKey, authMethod].some((each) => each !== undefined);
+  if (mode === 'forward' && isForAClient) {
+    throw new BrokerError('usage', 'what is forwarded as it is needs no client', {
+      hint: 'leave out --client-id and what belongs to it\nor exchange it: --exchange',
+    });
+  }
+  if (clientId !== undefined || !isForAClient) return;
+  throw new BrokerError('usage', 'the OAuth client is missing', { hint: 'add --client-id <id>' });
+}
+
 /** How an identity becomes a token for this server. */
 async function exchangeWay(
   context: Context,
-  { source, clientId, clientSecret }: NewIdentityServer,
+  { source, clientId, clientSecret, clientKey, authMethod }: NewIdentityServer,
   url: string,
   settings: ServerSettings,
 ): Promise<ServerSettings & { resource: string; grant: Extract<Grant, { kind: 'exchange' }> }> {
-  const found = await discover(context, url, { ...settings, pkce: 'assumed' }, undefined, undefined);
+  const found = await discover(context, url, { ...settings, pkce: 'assumed' });
   const { metadata, resource, network } = found;
   const scopes = settings.scopes.length > 0 ? settings.scopes : (found.challengeScope?.split(' ') ?? []);
   const kept = { ...settings, scopes, network, resource };
   const profiles = metadata.authorization_grant_profiles_supported;
   if (!Array.isArray(profiles) || !profiles.includes(ID_JAG_PROFILE)) {
+    if (clientId !== undefined) throw takesNoGrants(metadata.issuer);
     return { ...kept, grant: { kind: 'exchange', source, way: 'token_exchange' } };
   }
   if (clientId === undefined) {
     throw new BrokerError(
       'usage',
-      `${metadata.issuer} takes the company’s grants, but wants to know our client`,
+      `${printable(metadata.issuer)} takes the company’s grants, but wants to know our client`,
       {
         hint: 'ask its operator for one, and give it with --client-id and --client-secret-file',
       },
     );
   }
-  const client = await makeMachineClient(context, metadata, { clientId, clientSecret });
+  const ours = { clientId, clientSecret, clientKey, authMethod };
+  const client = await makeMachineClient(context, metadata, ours);
   return { ...kept, grant: { kind: 'exchange', source, way: 'id_jag', clientRowId: client.rowId } };
+}
+
+/** A client there would never be asked for: the exchange is made as the client of the logins. */
+function takesNoGrants(issuer: string): BrokerError {
+  return new BrokerError(
+    'usage',
+    `${printable(issuer)} does not take the company’s grants, so no client of ours is needed there`,
+    { hint: 'leave out --client-id: tokens are exchanged at the company alone (RFC 8693)' },
+  );
 }

@@ -7,6 +7,7 @@ import type { Settings } from '../config.ts';
 import { enteredTokens } from '../core/entered.ts';
 import { DEFAULT_SETTINGS } from '../core/server-settings.ts';
 import { chooseAuthMethod, clientAuth, proofOf } from '../oauth/client-auth.ts';
+import { generateClientKey } from '../oauth/client-key.ts';
 import type { FetchFor } from '../oauth/http.ts';
 import { machineSettings, type NewConnection, requireMachine } from './add.ts';
 import { type NewIdentityServer, noIdentities, requireIdentityServer } from './add-identity.ts';
@@ -44,11 +45,16 @@ export async function requireAddable(settings: Settings, { way, wanted }: Additi
 
 /** Whether its authorization server is found and takes such a client. */
 async function requireServer(fetchFor: FetchFor, wanted: NewConnection): Promise<void> {
-  const { url, clientId = '', authMethod, clientSecret, clientKey } = wanted;
+  const { url, clientId = '', authMethod, clientSecret, clientKey, generateKey } = wanted;
   const forgetful = { get: async () => undefined, set: async () => {}, delete: async () => {} };
   const context = { fetchFor, metadata: createMetadataSource(forgetful, fetchFor) };
   const settings = { ...DEFAULT_SETTINGS, ...machineSettings(wanted) };
-  const { metadata } = await discover(context, url, settings, undefined, undefined);
+  const { metadata } = await discover(context, url, settings);
+  if (generateKey) {
+    // Only to see that there is an algorithm the server takes.
+    await generateClientKey(metadata.token_endpoint_auth_signing_alg_values_supported);
+    return;
+  }
   const proof = proofOf({ clientSecret, clientKey });
   clientAuth({
     ...{ clientId, clientSecret, clientKey },

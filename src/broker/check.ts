@@ -4,10 +4,11 @@ import { isRenewable } from '../core/connection.ts';
 import { isAlive } from '../core/refresh-policy.ts';
 import { BrokerError } from '../errors.ts';
 import { findClient } from '../vault/clients.ts';
-import { findConnectionById, type StoredConnection } from '../vault/connections.ts';
+import type { StoredConnection } from '../vault/connections.ts';
 import { findFor } from './access.ts';
 import { timestamp } from './connections.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
+import { freshenIdentity, withIdentity } from './identity.ts';
 
 export interface CheckOptions {
   /** Spends one refresh per connection to prove that it works. Default false. */
@@ -36,8 +37,9 @@ export async function check(
   name: string,
   { refresh = false, warnWithinMs = DEFAULT_WARN_WITHIN_MS }: CheckOptions = {},
 ): Promise<CheckView> {
-  const stored = await findFor(context, caller, name);
-  const current = refresh ? await tryRefresh(context, caller, stored) : stored;
+  const look = async () => withIdentity(context, await findFor(context, caller, name));
+  const seen = await look();
+  const current = refresh ? await refreshed(context, caller, seen, look) : seen;
   const row = current.clientRowId;
   const client = row === null ? undefined : await context.vault.run(() => findClient(row));
   const now = context.clock.now();
@@ -45,17 +47,20 @@ export async function check(
 }
 
 /** A refused refresh is not an error here: the state it leaves behind is what the check reports. */
-async function tryRefresh(
+async function refreshed(
   context: Context,
   caller: Caller,
   stored: StoredConnection,
+  look: () => Promise<StoredConnection>,
 ): Promise<StoredConnection> {
   if (!isRenewable(stored) && isAlive(stored, context.clock.now())) return stored;
   try {
-    return await context.refresher.refresh(stored, actorOf(caller));
+    if (stored.kind === 'identity') await freshenIdentity(context, stored.name, actorOf(caller));
+    await context.refresher.refresh(stored, actorOf(caller));
+    return await look();
   } catch (error) {
-    const current = await context.vault.run(() => findConnectionById(stored.id));
-    if (!(error instanceof BrokerError) || !current || current.state === 'ok') throw error;
+    const current = await look();
+    if (!(error instanceof BrokerError) || current.state === 'ok') throw error;
     return current;
   }
 }

@@ -3,12 +3,18 @@ import { fixingCommand, isRenewable } from '../core/connection.ts';
 import { describeGrant } from '../core/grant.ts';
 import { refreshAfter } from '../core/refresh-policy.ts';
 import { type ServerSettings, unusualSettings } from '../core/server-settings.ts';
-import { findClient } from '../vault/clients.ts';
+import { publicJwks } from '../oauth/client-key.ts';
+import { findClient, openClient } from '../vault/clients.ts';
 import { listConnections, type StoredConnection } from '../vault/connections.ts';
 import { findServer } from '../vault/servers.ts';
 import { findFor, isVisible } from './access.ts';
 import type { Caller, Context } from './context.ts';
-import { findDerived, listDerived } from './identity.ts';
+import { listDerived, withIdentity } from './identity.ts';
+
+/** A JWK Set (RFC 7517 §5). */
+export interface PublicJwks {
+  keys: Record<string, unknown>[];
+}
 
 /** A connection as shown. Instants are RFC 3339; what is unknown is left out. The same in JSON and over HTTP. */
 export interface ConnectionView {
@@ -36,6 +42,8 @@ export interface ConnectionView {
   redirect_uri?: string;
   expected_account?: string;
   auth_method?: string;
+  /** Public half of the client's key. Told to the operator alone, for one connection. */
+  client_jwks?: PublicJwks;
   recovery?: string;
   dead_token_errors?: string;
   pinned_issuer?: string;
@@ -66,12 +74,27 @@ export async function listFor(context: Context, caller: Caller): Promise<Connect
 
 /** One connection. Throws `not_found`. */
 export async function showFor(context: Context, caller: Caller, name: string): Promise<ConnectionView> {
-  return view(context, await findFor(context, caller, name));
+  const stored = await findFor(context, caller, name);
+  const shown = await view(context, stored);
+  return caller.kind === 'operator' ? { ...shown, ...(await jwksOf(context, stored)) } : shown;
+}
+
+async function jwksOf(
+  { vault }: Context,
+  { clientRowId }: StoredConnection,
+): Promise<{ client_jwks?: PublicJwks }> {
+  const row = clientRowId === null ? undefined : await vault.run(() => findClient(clientRowId));
+  if (row?.auth_method !== 'private_key_jwt') return {};
+  const { clientKey } = await openClient(vault.sealer, row);
+  return clientKey ? { client_jwks: publicJwks(clientKey) } : {};
 }
 
 /** The connection as shown. */
-export async function view({ vault }: Context, own: StoredConnection): Promise<ConnectionView> {
-  const stored = await withIdentity(vault, own);
+export async function view(
+  { vault }: Pick<Context, 'vault'>,
+  own: StoredConnection,
+): Promise<ConnectionView> {
+  const stored = await withIdentity({ vault }, own);
   const { server, client } = await vault.run(function* () {
     return {
       server: yield* findServer(stored.server),
@@ -108,15 +131,6 @@ export async function view({ vault }: Context, own: StoredConnection): Promise<C
     last_refreshed_at: timestamp(stored.receivedAt),
     ...given('last_used_at', timestampOrNull(stored.lastUsedAt)),
   };
-}
-
-/** What is made from an identity is in no better state than that. */
-async function withIdentity(vault: Context['vault'], own: StoredConnection): Promise<StoredConnection> {
-  if (own.kind !== 'identity' || own.derivedFrom !== undefined) return own;
-  const derived = await vault.run(() => findDerived(own.name));
-  if (!derived || derived === 'no_link' || derived.state === 'ok') return own;
-  const { state, code, cause, since, nextAttemptAt, derivedFrom = derived.name } = derived;
-  return { ...own, state, code, cause, since, nextAttemptAt, derivedFrom, isMinted: derived.isMinted };
 }
 
 /** How the server differs. Only `recovery` is told also when it is as usual. */

@@ -98,7 +98,11 @@ export async function examineServer(
   const context = { fetchFor, metadata: createMetadataSource(forgetful, fetchFor) };
   try {
     const signal = AbortSignal.timeout(DISCOVERY_DEADLINE_MS);
-    const found = await discover(context, url, settings, knownIssuer, signal);
+    const found = await discover(context, url, settings, {
+      knownIssuer,
+      signal,
+      byBrowser: knownIssuer === undefined,
+    });
     const way = await wayOf(doctor.vault, found.metadata);
     return { found, way, outcome: fine(describe(found, status, challenge, way)) };
   } catch (error) {

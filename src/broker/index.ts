@@ -12,7 +12,7 @@ import type { Secret } from '../secret.ts';
 import { listConnections } from '../vault/connections.ts';
 import { openVault } from '../vault/index.ts';
 import { findServer } from '../vault/servers.ts';
-import { add, type NewConnection } from './add.ts';
+import { type AddedMachineView, add, type NewConnection } from './add.ts';
 import { addIdentityServer, type IdentityServerView, type NewIdentityServer } from './add-identity.ts';
 import { type AddedView, addStatic, type NewStaticConnection } from './add-static.ts';
 import { type RotatedKey, rotateKey } from './agent-keys.ts';
@@ -84,7 +84,7 @@ export interface Broker {
   /** Logins whose answer the daemon takes. */
   webLogins: Omit<WebLogins, 'idle'>;
   /** A connection without a person. */
-  add(wanted: NewConnection): Promise<ConnectionView>;
+  add(wanted: NewConnection): Promise<AddedMachineView>;
   /** A credential that was entered by hand. */
   addStatic(wanted: NewStaticConnection): Promise<AddedView>;
   /** A server whose connections are made from users' identities. */

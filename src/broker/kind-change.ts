@@ -170,4 +170,5 @@ const LABELS = {
   pkce: 'PKCE',
   scopes: 'asked scope',
   authorizationParameters: 'asked also',
+  endedLoginTexts: 'ended login',
 } as const;

@@ -1,10 +1,11 @@
 /** A pair that came when a newer one had taken its place: a login was faster, or the pair had been put aside. */
 import { isBearer, type TokenSet } from '../core/token-set.ts';
 import { findClient } from '../vault/clients.ts';
-import { holds, replaceTokenSet, type StoredConnection, sealTokenSet } from '../vault/connections.ts';
+import { holds, type StoredConnection, sealTokenSet } from '../vault/connections.ts';
 import type { Steps } from '../vault/database.ts';
 import type { Sealer } from '../vault/seal.ts';
 import { saveSpare, sealSpare } from '../vault/spare.ts';
+import { putTokens } from './put-tokens.ts';
 
 /**
  * - `current`: it is the pair that is served.
@@ -29,7 +30,7 @@ export async function placeLatePair(
   current: StoredConnection | undefined,
   { id, generation, clientRowId }: Origin,
   tokens: TokenSet,
-): Promise<{ place: Place; write(): Steps<void> }> {
+): Promise<{ place: Place; write(now: number): Steps<void> }> {
   if (current && (await holds(sealer, current, tokens))) return { place: 'held', *write() {} };
   const spare = await sealSpare(sealer, id, generation, { tokens, clientRowId });
   // A newer one that is dead already leaves its place to this one, if agents can use it.
@@ -38,9 +39,9 @@ export async function placeLatePair(
   const next = await sealTokenSet(sealer, id, current.generation + 1, tokens);
   return {
     place: 'current',
-    *write() {
+    *write(now) {
       const isUsable = clientRowId === null || (yield* findClient(clientRowId)) !== undefined;
-      if (isUsable) yield* replaceTokenSet(id, current.generation, next, clientRowId);
+      if (isUsable) yield* putTokens(current, next, now, clientRowId);
       else yield* saveSpare(id, spare, generation);
     },
   };

@@ -7,6 +7,7 @@ import type { TokenAnswer } from '../oauth/token-request.ts';
 import { reached } from '../steps.ts';
 import type { Context } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
+import { withAccount } from './login-account.ts';
 import { interrupted, timedOut } from './login-answer.ts';
 import type { ConnectedEvent, LoginHooks } from './login-events.ts';
 import { keepLogin, type LoginPlan } from './login-finish.ts';
@@ -64,7 +65,12 @@ async function poll(
   if (polled.kind !== 'answer') return polled.kind;
   refuseUndecided(polled.answer, metadata.issuer);
   reached('login.redeemed');
-  return keepLogin(context, plan, readTokens(polled.answer, metadata, context.clock.now(), purpose.scope));
+  const tokens = readTokens(polled.answer, metadata, context.clock.now(), purpose.scope);
+  return keepLogin(
+    context,
+    plan,
+    await withAccount(context, tokens, { metadata, network: settings.network }),
+  );
 }
 
 /** The two ways in which it ends without a token (RFC 8628 §3.5). */

@@ -14,7 +14,7 @@ import {
   type Entrance,
   type ProtectedResource,
 } from '../oauth/resource-discovery.ts';
-import type { ServerMetadata } from '../oauth/server-discovery.ts';
+import { requireBrowserServer, type ServerMetadata } from '../oauth/server-discovery.ts';
 import type { Context } from './context.ts';
 
 export interface Discovered {
@@ -29,25 +29,30 @@ export interface Discovered {
   isIdentity: boolean;
 }
 
+export interface DiscoveryWishes {
+  /** Issuer of the connection's present login, preferred among several. */
+  knownIssuer?: string | undefined;
+  /** Whether a person is to sign in with a browser: only a server that has a page for that will do. Default false. */
+  byBrowser?: boolean;
+  signal?: AbortSignal | undefined;
+}
+
 /**
  * Throws `upstream_unavailable`, `no_login_needed`, `discovery_failed`, `resource_mismatch`, `issuer_mismatch`,
  * `pkce_unsupported`, `config_error` (only tokens bound to a key).
- *
- * @param knownIssuer issuer of the connection's present login, preferred among several
  */
 export async function discover(
   context: Pick<Context, 'fetchFor' | 'metadata'>,
   url: string,
   settings: ServerSettings,
-  knownIssuer: string | undefined,
-  signal: AbortSignal | undefined,
+  { knownIssuer, byBrowser = false, signal }: DiscoveryWishes = {},
 ): Promise<Discovered> {
   const fetchFor = (network: Network) => abortable(context.fetchFor(network), signal);
   const entrance = await askForEntry(url, fetchFor);
   const { network, challenge } = entrance;
   const seen: string[] = [];
   const found = await discoverResource(url, entrance, fetchFor(network), settings.pinnedResource, seen);
-  const look = lookup(context, network, settings, signal);
+  const look = lookup(context, network, settings, byBrowser, signal);
   const provider =
     found === undefined && entrance.status !== 401 ? await openIdProvider(look, url) : undefined;
   return {
@@ -85,11 +90,15 @@ function lookup(
   { metadata }: Pick<Context, 'metadata'>,
   network: Network,
   { pinnedIssuer, pkce }: ServerSettings,
+  byBrowser: boolean,
   signal: AbortSignal | undefined,
 ): Lookup {
   const options = { network, signal, vouched: { issuer: pinnedIssuer ?? undefined, pkce } };
   return {
-    at: (issuer) => metadata.discover(issuer, options),
+    async at(issuer) {
+      const found = await metadata.discover(issuer, options);
+      return byBrowser ? requireBrowserServer(found) : found;
+    },
     firstRevision: (url) => metadata.discoverFirstRevision(url, options),
   };
 }

@@ -51,4 +51,6 @@ export interface ConnectedEvent {
   refresh_token: boolean;
   issuer: string;
   resource: string;
+  /** What is not as it could be, for people. */
+  notes?: readonly string[];
 }

@@ -1,15 +1,15 @@
 /** The end of every login: a code or token that was answered becomes a stored connection. */
 import { DEFAULT_SETTINGS, type ServerSettings } from '../core/server-settings.ts';
 import type { TokenSet } from '../core/token-set.ts';
-import { BrokerError, quote } from '../errors.ts';
+import { BrokerError } from '../errors.ts';
 import { redeemCode } from '../oauth/authorization.ts';
 import type { ServerMetadata } from '../oauth/server-discovery.ts';
-import { Secret } from '../secret.ts';
 import { reached } from '../steps.ts';
 import type { Client } from '../vault/clients.ts';
 import { consumeLogin, type LoginPurpose } from '../vault/logins.ts';
 import { findServer } from '../vault/servers.ts';
 import { actorOf, type Context, type LoginFacts, OPERATOR } from './context.ts';
+import { type KnownTokens, requireAccount, withAccount } from './login-account.ts';
 import { type LoginAnswer, timedOut } from './login-answer.ts';
 import type { ConnectedEvent } from './login-events.ts';
 import { saveLogin } from './login-save.ts';
@@ -79,7 +79,7 @@ export async function redeemAnswer(
   return keepLogin(
     context,
     { client: manner.client, metadata, purpose: withManner(purpose, settings, manner) },
-    tokens,
+    await withAccount(context, tokens, { metadata, network: settings.network }),
     { actor: login.begunBy ?? actorOf(OPERATOR), loginId: login.id },
   );
 }
@@ -90,27 +90,43 @@ function withManner(purpose: LoginPurpose, before: ServerSettings, manner: Manne
 }
 
 /**
- * Saves the tokens as the login of the connection. To be called under the connection's lease.
+ * Saves the tokens as the login of the connection, if they belong to whom it is for. To be called under the
+ * connection's lease. Throws `account_mismatch`, and what `keepUnproven` throws.
  *
  * @param origin who signs in, and which pending login ends with it. Default: the operator, none
  */
 export async function keepLogin(
   context: Context,
-  { client, metadata, purpose }: Pick<LoginPlan, 'client' | 'metadata' | 'purpose'>,
-  tokens: TokenSet,
-  origin: Pick<LoginFacts, 'actor' | 'loginId'> = { actor: actorOf(OPERATOR) },
+  plan: Finished,
+  known: KnownTokens,
+  origin?: Origin,
 ): Promise<ConnectedEvent> {
-  requireAccount(tokens.accountIdentity, purpose);
+  requireAccount(known, plan.purpose);
+  await keepUnproven(context, plan, known.tokens, origin);
+  return connectedEvent(plan, known);
+}
+
+/**
+ * The same for tokens that cannot tell whose they are yet: whoever uses them first finds out. Throws `save_failed`.
+ */
+export async function keepUnproven(
+  context: Context,
+  { client, purpose }: Finished,
+  tokens: TokenSet,
+  origin: Origin = { actor: actorOf(OPERATOR) },
+): Promise<void> {
   await rememberClient(context, client);
   const facts = { clientRowId: client.rowId, issuer: client.issuer, ...origin };
   await saveLogin(context, { ...purpose, ...facts }, tokens);
-  return connectedEvent({ metadata, purpose }, tokens);
 }
+
+type Finished = Pick<LoginPlan, 'client' | 'metadata' | 'purpose'>;
+type Origin = Pick<LoginFacts, 'actor' | 'loginId'>;
 
 /** What there is to tell about a login that is stored. */
 export function connectedEvent(
   { metadata, purpose }: Pick<LoginPlan, 'metadata' | 'purpose'>,
-  tokens: TokenSet,
+  { tokens, note }: KnownTokens,
 ): ConnectedEvent {
   return {
     event: 'connected',
@@ -123,41 +139,6 @@ export function connectedEvent(
     refresh_token: tokens.refreshToken !== undefined,
     issuer: metadata.issuer,
     resource: purpose.resource,
-  };
-}
-
-/** A login as somebody else must not take the place of this one. Throws `account_mismatch`. */
-export function requireAccount(
-  accountIdentity: string | undefined,
-  { expectedAccount, connection }: LoginPurpose,
-): void {
-  if (expectedAccount === null || accountIdentity === expectedAccount) return;
-  const wanted = quote(expectedAccount);
-  throw new BrokerError(
-    'account_mismatch',
-    accountIdentity === undefined
-      ? `the server does not tell whose login this is, so nobody knows whether it is ${wanted}`
-      : `the server signed in ${quote(accountIdentity)}, not ${wanted}`,
-    {
-      hint:
-        accountIdentity === undefined
-          ? `${connection} was not changed; servers that speak OpenID tell it with --scope openid added`
-          : `${connection} was not changed; sign out at the server in your browser, then run the login again as the right account\n` +
-            'to take this account on purpose: --expect-account <account>',
-      connection,
-    },
-  );
-}
-
-/** A token set that is over before it begins. */
-export function nothingYet(now: number, refreshToken?: Secret): TokenSet {
-  return {
-    accessToken: new Secret(''),
-    refreshToken,
-    tokenType: undefined,
-    scope: undefined,
-    receivedAt: now,
-    accessExpiresAt: now,
-    accountIdentity: undefined,
+    ...(note === undefined ? {} : { notes: [note] }),
   };
 }

@@ -1,15 +1,20 @@
 /**
  * Taking over a refresh token that another program was given. It becomes a connection first and is then refreshed at
- * once, by the one path that presents refresh tokens: so not even here can a rotated one be lost.
+ * once, by the one path that presents refresh tokens: so not even here can a rotated one be lost. Whose it must be is
+ * stored with it, so that whoever gets the answer, after a crash too, judges it.
  */
+import { isNamed } from '../core/account.ts';
 import type { Connection } from '../core/connection.ts';
+import { nothingYet } from '../core/token-set.ts';
 import { BrokerError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
-import { findConnection, openTokenSet, recordState, type StoredConnection } from '../vault/connections.ts';
+import { findConnection, openTokenSet, type StoredConnection, sealTokenSet } from '../vault/connections.ts';
 import { actorOf, type Context, OPERATOR } from './context.ts';
 import { leaseOf, withLease } from './lease.ts';
+import { type KnownTokens, requireStoredAccount, withAccount } from './login-account.ts';
 import type { ConnectedEvent } from './login-events.ts';
-import { connectedEvent, keepLogin, type LoginPlan, nothingYet, requireAccount } from './login-finish.ts';
+import { connectedEvent, keepUnproven, type LoginPlan } from './login-finish.ts';
+import { putTokens } from './put-tokens.ts';
 
 /**
  * Throws `usage` while the connection has a login that may work, what a refresh throws, and `account_mismatch`. In the
@@ -20,37 +25,46 @@ export async function importRefreshToken(
   plan: LoginPlan,
   refreshToken: Secret,
 ): Promise<ConnectedEvent> {
-  const { vault, clock, refresher } = context;
+  const { vault, clock } = context;
   const { connection } = plan.purpose;
   await withLease(context, leaseOf(connection), async () => {
     await refuseOverWorking(context, connection);
-    // Whose it is will be told by the refresh.
-    const anybody = { ...plan, purpose: { ...plan.purpose, expectedAccount: null } };
-    await keepLogin(context, anybody, nothingYet(clock.now(), refreshToken));
+    await keepUnproven(context, plan, nothingYet(clock.now(), { refreshToken }));
   });
   const stored = await vault.run(() => findConnection(connection));
   if (!stored) throw new BrokerError('not_found', `${connection} was logged out meanwhile`);
-  const refreshed = await refresher.refresh(stored, actorOf(OPERATOR));
-  await checkAccount(context, plan, refreshed);
-  return connectedEvent(plan, await openTokenSet(vault.sealer, refreshed));
+  const refreshed = await refresh(context, stored);
+  const known = await withLease(context, leaseOf(connection), () => learnAccount(context, plan, refreshed));
+  requireStoredAccount(known, plan.purpose);
+  return connectedEvent(plan, known);
 }
 
-/** Nobody gets a token of a login that belongs to somebody else. */
-async function checkAccount(
-  { vault, clock }: Context,
-  { purpose }: LoginPlan,
-  refreshed: StoredConnection,
-): Promise<void> {
+/** The connection with new tokens, also when they turn out to be somebody else's: nobody gets those. */
+async function refresh({ vault, refresher }: Context, stored: StoredConnection): Promise<StoredConnection> {
   try {
-    requireAccount(refreshed.accountIdentity ?? undefined, purpose);
+    return await refresher.refresh(stored, actorOf(OPERATOR));
   } catch (error) {
-    const cause = 'the imported login belongs to another account than demanded';
-    const state = { state: 'login_required', code: 'account_mismatch', cause, since: clock.now() } as const;
-    await vault.transaction(() =>
-      recordState(refreshed.id, refreshed.generation, { ...state, nextAttemptAt: null, failures: 1 }),
-    );
-    throw error;
+    const current = await vault.run(() => findConnection(stored.name));
+    if (current?.id !== stored.id || current.code !== 'account_mismatch') throw error;
+    return current;
   }
+}
+
+/** Asks whose it is, where the refresh told no name, and keeps what is told. To be called under the lease. */
+async function learnAccount(
+  context: Context,
+  { metadata, settings }: LoginPlan,
+  refreshed: StoredConnection,
+): Promise<KnownTokens> {
+  const { vault, clock } = context;
+  const tokens = await openTokenSet(vault.sealer, refreshed);
+  const known = await withAccount(context, tokens, { metadata, network: settings.network });
+  if (!isNamed(known.tokens) || isNamed(tokens)) return known;
+  const { id, generation } = refreshed;
+  const sealed = await sealTokenSet(vault.sealer, id, generation + 1, known.tokens);
+  // Where somebody was faster, theirs stays: a name is all that is lost.
+  await vault.transaction(() => putTokens(refreshed, sealed, clock.now()));
+  return known;
 }
 
 /** Whether its refresh token may be good: it is, or nobody could ask. */

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { readClientDocument, requireClientIdUrl } from '../core/client-document.ts';
 import { readRedirectUri } from '../core/redirect.ts';
 import { BrokerError } from '../errors.ts';
-import { chooseAuthMethod, clientAuth, proofOf } from '../oauth/client-auth.ts';
+import { chooseAuthMethod, proofOf, requireClientAuth } from '../oauth/client-auth.ts';
 import { fetchDocument } from '../oauth/documents.ts';
 import { abortable, type Fetch } from '../oauth/http.ts';
 import { type LoopbackListener, listenForCallback } from '../oauth/loopback.ts';
@@ -80,7 +80,7 @@ async function listenForNew(
 /** Gives up the listener where nobody should listen. Throws `config_error` for a client that cannot authenticate. */
 async function ready(client: Client, wishes: ClientWishes, listener: LoopbackListener): Promise<ReadyClient> {
   // What cannot authenticate should be told before a person is asked, not after.
-  clientAuth(client);
+  requireClientAuth(client, client.serverMetadata as ServerMetadata);
   if (isListenedFor(wishes, client.redirectUri)) return { client, listener };
   await listener.close();
   return { client, listener: undefined };
@@ -171,7 +171,7 @@ export async function makeMachineClient(
     ...{ clientId, clientSecret, clientKey },
     authMethod: authMethod ?? chooseAuthMethod(metadata, proof),
   });
-  clientAuth(client);
+  requireClientAuth(client, metadata);
   const insert = await insertClient(context.vault.sealer, client);
   await context.vault.transaction(insert);
   return client;

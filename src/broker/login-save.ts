@@ -21,6 +21,7 @@ import { closeOlderRotations } from '../vault/rotations.ts';
 import { saveServer } from '../vault/servers.ts';
 import { endLogin } from '../vault/web-logins.ts';
 import type { Context, LoginFacts } from './context.ts';
+import { forgetExchanged } from './identity.ts';
 import { saveUntilDone } from './save.ts';
 
 /**
@@ -104,6 +105,7 @@ export function* writeLogin(
   } else {
     yield* insertConnection({ id, name, server, account, clientRowId, createdAt: now }, sealed);
   }
+  yield* forgetExchanged({ server, account });
   if (expectedAccount !== null) yield* expectAccount(id, expectedAccount);
   const { accountIdentity } = sealed.tokens;
   if (login.loginId !== undefined) yield* endLogin(login.loginId, { accountIdentity }, now);

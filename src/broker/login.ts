@@ -11,6 +11,7 @@ import {
   wishedSettings,
 } from '../core/server-settings.ts';
 import { chooseScope } from '../oauth/authorization.ts';
+import { readClientKey } from '../oauth/client-key.ts';
 import type { LoopbackListener } from '../oauth/loopback.ts';
 import type { Secret } from '../secret.ts';
 import { findClient } from '../vault/clients.ts';
@@ -84,6 +85,7 @@ export async function planLogin(
 ): Promise<{ plan: LoginPlan; listener: LoopbackListener | undefined }> {
   // Until there is a code, giving up costs nothing; from then on the login is brought to its end.
   requirePossible(request);
+  if (request.clientKey) readClientKey(request.clientKey);
   const interruptible = orInterrupted(hooks.signal);
   const target = await resolveTarget(context, request);
   const known = await whatIsKnown(context, target);
@@ -94,7 +96,11 @@ export async function planLogin(
   const settings = { ...known.settings, ...wished };
 
   const { url } = target;
-  const found = await interruptible(discover(context, url, settings, known.issuer, hooks.signal));
+  const { signal } = hooks;
+  const byBrowser = !request.device && !request.refreshToken;
+  const found = await interruptible(
+    discover(context, url, settings, { knownIssuer: known.issuer, byBrowser, signal }),
+  );
   const { metadata, resource, network } = found;
   const notes = target.preset?.notes ?? [];
   hooks.onEvent({

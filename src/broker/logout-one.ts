@@ -14,7 +14,9 @@ import {
 } from '../vault/connections.ts';
 import type { Steps } from '../vault/database.ts';
 import { deleteUnusedServer, findServer, listServers } from '../vault/servers.ts';
+import { deleteSessions } from '../vault/sessions.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
+import { forgetExchanged } from './identity.ts';
 import { leaseOf, withLease } from './lease.ts';
 
 export interface LogoutView {
@@ -102,6 +104,7 @@ async function erase(
 ): Promise<boolean> {
   return vault.transaction(function* () {
     yield* deleteConnection(stored.id);
+    yield* forgetExchanged(stored);
     yield* deleteSessions({ connection: stored.name });
     const row = stored.clientRowId === null ? undefined : yield* findClient(stored.clientRowId);
     // A machine's client, which has no redirect URI, serves no login: its secret need not stay.

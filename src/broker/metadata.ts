@@ -32,7 +32,9 @@ export interface MetadataSource {
   discoverFirstRevision(url: string, options: LookupOptions): Promise<ServerMetadata>;
   /** Makes the next `get` look it up again: what was remembered may be wrong. */
   forget(issuer: string): Promise<void>;
-  /** Cached, else looked up, else `saved`. Never throws. */
+  /** Cached, else looked up within 5 s. Throws what `discoverServer` throws. */
+  find(issuer: string, network: Network): Promise<ServerMetadata>;
+  /** Cached, else looked up within 5 s, else `saved`. Never throws. */
   get(issuer: string, saved: Record<string, unknown>, network: Network): Promise<ServerMetadata>;
 }
 
@@ -47,17 +49,18 @@ export function createMetadataSource(cache: Cache, fetchFor: FetchFor): Metadata
     await cache.set(metadata.issuer, metadata, LIFETIME_MS);
     return metadata;
   }
+  async function find(issuer: string, network: Network): Promise<ServerMetadata> {
+    const cached = await cache.get<ServerMetadata>(issuer);
+    if (cached) return cached;
+    const signal = AbortSignal.timeout(LOOKUP_DEADLINE_MS);
+    // Whether PKCE is announced matters at a login, and to no other request.
+    return look(discoverServer, issuer, { network, signal, vouched: { pkce: 'assumed' } });
+  }
   return {
+    find,
     discover: (issuer, options) => look(discoverServer, issuer, options),
     discoverFirstRevision: (url, options) => look(discoverFirstRevision, url, options),
     forget: (issuer) => cache.delete(issuer),
-    async get(issuer, saved, network) {
-      const cached = await cache.get<ServerMetadata>(issuer);
-      if (cached) return cached;
-      const signal = AbortSignal.timeout(LOOKUP_DEADLINE_MS);
-      // Whether PKCE is announced was judged at the login, and matters to no refresh.
-      const options = { network, signal, vouched: { pkce: 'assumed' } as const };
-      return look(discoverServer, issuer, options).catch(() => saved as ServerMetadata);
-    },
+    get: (issuer, saved, network) => find(issuer, network).catch(() => saved as ServerMetadata),
   };
 }

@@ -4,17 +4,12 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import { type NewState, type Refusal, stateAfterRefusal } from '../core/after-refusal.ts';
-import type { Grant } from '../core/grant.ts';
+import { type Grant, sourceOf } from '../core/grant.ts';
+import { formatConnectionName } from '../core/names.ts';
 import { isBearer, readTokenSet, type TokenSet } from '../core/token-set.ts';
 import { judgeRefresh } from '../core/verdict.ts';
-import { BrokerError, quote, systemCode } from '../errors.ts';
-import {
-  exchangeForGrant,
-  ID_JAG,
-  type MachineRequest,
-  requestByAssertion,
-  requestByCredentials,
-} from '../oauth/machine-grants.ts';
+import { BrokerError, printable, quote, systemCode } from '../errors.ts';
+import { type MachineRequest, requestByAssertion, requestByCredentials } from '../oauth/machine-grants.ts';
 import type { TokenAnswer } from '../oauth/token-request.ts';
 import { Secret } from '../secret.ts';
 import type { Client } from '../vault/clients.ts';
@@ -27,7 +22,7 @@ import {
 } from '../vault/connections.ts';
 import type { Server } from '../vault/servers.ts';
 import type { Flight, RefreshParts } from './context.ts';
-import { exchangeIdentity } from './exchange.ts';
+import { type Asked, exchangeFile, exchangeIdentity } from './exchange.ts';
 import { gone, stateError } from './state-errors.ts';
 
 /** What a token is asked with. */
@@ -71,18 +66,28 @@ export async function mint(
   const current = await vault.run(() => findConnectionById(stored.id));
   if (!current) throw gone(stored);
   if (current.generation !== stored.generation) return current;
-  throw ('error' in outcome && outcome.error) || refused(current, clock.now());
+  throw ('error' in outcome && outcome.error) || refused(minting, current, clock.now());
 }
 
 async function attempt(parts: RefreshParts, minting: Minting): Promise<Outcome> {
-  const answer = await request(parts, minting).catch(notAsked);
-  if ('refusal' in answer) return answer;
+  const asked = await request(parts, minting).catch(notAsked);
+  if ('refusal' in asked) return asked;
+  const { answer, provider } = asked;
   const verdict = judgeRefresh(answer, minting.server.settings.deadTokenErrors);
   if (verdict.verdict === 'success') return read(answer, parts.clock.now());
   // Perhaps the server has moved: the next attempt looks for its token endpoint again.
   const isAnswered = verdict.verdict !== 'not_processed' && verdict.verdict !== 'unknown';
-  if (!isAnswered) await parts.metadata.forget(minting.client.issuer);
-  return { refusal: verdict };
+  if (!isAnswered) await parts.metadata.forget(provider ?? minting.client.issuer);
+  const cause = provider === undefined ? undefined : causeAt(provider, isAnswered, verdict.code);
+  return { refusal: verdict, ...(cause === undefined ? {} : { cause }) };
+}
+
+/** With two parties in the way, people must know which one it was. */
+function causeAt(provider: string, isAnswered: boolean, code: string): string {
+  const who = `the identity provider ${printable(provider)}`;
+  return isAnswered
+    ? `${who} refused to exchange the token (${code})`
+    : `${who} could not be asked (${code})`;
 }
 
 /** Something on this side, or at the identity provider. It may be put right at any time, so it is tried again. */
@@ -104,31 +109,39 @@ function read(answer: TokenAnswer, now: number): Outcome {
 }
 
 /** Whoever corrects the credentials gives all of them once more. */
-function refused(current: StoredConnection, now: number): BrokerError {
+function refused({ grant }: Minting, current: StoredConnection, now: number): BrokerError {
   const error = stateError(current, now);
   const { code, message, hint, connection } = error;
   if (code === 'upstream_unavailable') return error;
-  return new BrokerError(code, message, {
-    hint: `${hint}\nto correct what it shows: broker add ${current.name} …, with all it was added with`,
-    connection,
-  });
+  const source = sourceOf(grant);
+  const ways = [
+    hint,
+    ...(source === undefined ? [] : [`or with a new sign-in: broker login ${loginBehind(current, source)}`]),
+    `to correct what it shows: broker add ${source === undefined ? current.name : current.server} …, with all it was added with`,
+  ];
+  return new BrokerError(code, message, { hint: ways.join('\n'), connection });
 }
 
-async function request(parts: RefreshParts, { grant, stored, ...minting }: Minting): Promise<TokenAnswer> {
-  const own = await requestFor(parts, minting);
+function loginBehind({ account }: StoredConnection, source: string): string {
+  return formatConnectionName({ server: source, account: account ?? undefined });
+}
+
+async function request(parts: RefreshParts, { grant, ...minting }: Minting): Promise<Asked> {
+  const { stored, server } = minting;
+  const own = () => requestFor(parts, minting);
   switch (grant.kind) {
     case 'client_credentials':
-      return requestByCredentials(own);
-    case 'jwt_bearer':
-      return requestByAssertion(own, await readTokenFile(grant.assertionFile, stored.name));
+      return { answer: await requestByCredentials(await own()) };
+    case 'jwt_bearer': {
+      const assertion = await readTokenFile(grant.assertionFile, stored.name);
+      return { answer: await requestByAssertion(await own(), assertion) };
+    }
     case 'id_jag': {
       const idToken = await readTokenFile(grant.subjectTokenFile, stored.name);
-      const exchanged = await exchange(parts, own, grant, idToken, minting.server);
-      if (judgeRefresh(exchanged).verdict !== 'success') return exchanged;
-      return requestByAssertion(own, grantIn(exchanged, grant, stored.name));
+      return exchangeFile(parts, { stored, server, own }, grant, idToken);
     }
     case 'exchange':
-      return exchangeIdentity(parts, { stored, server: minting.server }, grant, own);
+      return exchangeIdentity(parts, { stored, server, own }, grant);
     case 'forward':
       throw new TypeError('what is forwarded is never asked for');
   }
@@ -148,38 +161,6 @@ async function requestFor(
     fetch: parts.fetchFor(settings.network),
     now: () => parts.clock.now(),
   };
-}
-
-type IdentityGrant = Extract<Grant, { kind: 'id_jag' }>;
-
-/** At the identity provider, which an operator named. */
-async function exchange(
-  parts: RefreshParts,
-  own: MachineRequest,
-  { identityProvider: { issuer, clientId } }: IdentityGrant,
-  idToken: Secret,
-  { resource }: Server,
-): Promise<TokenAnswer> {
-  const vouched = { pkce: 'assumed' } as const;
-  const metadata = await parts.metadata.discover(issuer, { network: 'private', vouched });
-  const client = { clientId, authMethod: 'none', clientSecret: undefined };
-  const asked = { ...own, metadata, client, fetch: parts.fetchFor('private'), resource };
-  return exchangeForGrant(asked, idToken, own.metadata.issuer);
-}
-
-/** Any other token is not to be shown to the authorization server: it may open more than a grant does. */
-function grantIn(exchanged: TokenAnswer, { identityProvider }: IdentityGrant, connection: string): Secret {
-  const body = exchanged.kind === 'answer' ? exchanged.body : undefined;
-  const kind = body?.issued_token_type;
-  if (kind === undefined || kind === ID_JAG) return new Secret(String(body?.access_token));
-  throw new BrokerError(
-    'config_error',
-    `the identity provider ${identityProvider.issuer} issues another kind of token than was asked for`,
-    {
-      hint: `ask its operator whether ${quote(identityProvider.clientId)} may get grants for this server (ID-JAG)`,
-      connection,
-    },
-  );
 }
 
 /** Read each time: the platform puts a new token there before the old one ends. */
@@ -209,9 +190,11 @@ async function keep(
   actor: string,
 ): Promise<void> {
   const { id, name, generation } = stored;
-  // A machine asks with its credentials: a refresh token would be one more thing to lose.
+  // What is asked for anew needs no refresh token, nor an ID token: each would be one more thing to lose.
+  const { idToken: _, ...kept } = fresh;
   const scope = fresh.scope ?? (server.settings.scopes.join(' ') || undefined);
-  const tokens = { ...fresh, scope, refreshToken: undefined };
+  const accountIdentity = stored.accountIdentity ?? fresh.accountIdentity;
+  const tokens = { ...kept, scope, accountIdentity, refreshToken: undefined };
   const sealed = await sealTokenSet(vault.sealer, id, generation + 1, tokens);
   await vault.transaction(function* () {
     if (!(yield* replaceTokenSet(id, generation, sealed))) return;

@@ -5,6 +5,7 @@ import { BrokerError } from '../errors.ts';
 import { findFor } from './access.ts';
 import { type ConnectionView, view } from './connections.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
+import { freshenIdentity } from './identity.ts';
 
 /** Throws `not_found`, `login_required` (nothing to refresh with), and what the refresh path throws. */
 export async function refreshNow(context: Context, caller: Caller, name: string): Promise<ConnectionView> {
@@ -26,5 +27,6 @@ export async function refreshNow(context: Context, caller: Caller, name: string)
       },
     );
   }
+  if (stored.kind === 'identity') await freshenIdentity(context, name, actorOf(caller));
   return view(context, await context.refresher.refresh(stored, actorOf(caller)));
 }

@@ -5,7 +5,6 @@ import { findClient } from '../vault/clients.ts';
 import {
   findConnectionById,
   recordState,
-  replaceTokenSet,
   type StoredConnection,
   sealTokenSet,
 } from '../vault/connections.ts';
@@ -13,6 +12,7 @@ import type { Steps } from '../vault/database.ts';
 import { closeOlderRotations, closeRotation, hasUnanswered, historyOf } from '../vault/rotations.ts';
 import { clearSpare, openSpare, type Spare } from '../vault/spare.ts';
 import type { Presented, RefreshParts } from './context.ts';
+import { putTokens } from './put-tokens.ts';
 import { gone, stateError } from './state-errors.ts';
 
 /** What is left after a refusal. */
@@ -72,8 +72,8 @@ async function tryRecord(
     const isSettled = verdict.verdict !== 'unknown' || recovery === 'reuse-safe';
     const outcome = verdict.verdict === 'final' ? 'invalid_grant' : verdict.code;
     if (isSettled) yield* closeRotation(rotation, outcome, now);
-    if (isPromoted) {
-      yield* replaceTokenSet(id, generation, promoted, spare?.clientRowId);
+    if (isPromoted && current) {
+      yield* putTokens(current, promoted, now, spare?.clientRowId);
       yield* clearSpare(id);
       yield* closeOlderRotations(id, promoted.generation, now);
     } else if (current?.state !== 'login_required') {

@@ -1,14 +1,11 @@
 /**
  * What becomes of a new pair: it is kept, whatever else is the case. Only after it is on disk does anybody see it.
  */
-import type { NewState } from '../core/after-refusal.ts';
-import { inheritTokenSet, isBearer, readTokenSet } from '../core/token-set.ts';
+import { inheritTokenSet, readTokenSet } from '../core/token-set.ts';
 import type { RefreshAnswer } from '../core/verdict.ts';
 import { reached } from '../steps.ts';
 import {
   findConnectionById,
-  recordState,
-  replaceTokenSet,
   type SealedTokenSet,
   type StoredConnection,
   sealTokenSet,
@@ -17,6 +14,7 @@ import type { Steps } from '../vault/database.ts';
 import { closeOlderRotations, closeRotation } from '../vault/rotations.ts';
 import type { Presented, RefreshParts } from './context.ts';
 import { type Place, placeLatePair } from './late-pair.ts';
+import { putTokens } from './put-tokens.ts';
 import { saveUntilDone } from './save.ts';
 import { gone, stateError } from './state-errors.ts';
 
@@ -31,7 +29,8 @@ interface NewPair {
  * Saves an answered pair before it is judged. It is never discarded: should a newer login have come meanwhile,
  * it becomes the spare.
  *
- * Throws `save_failed`, `config_error` for a token agents cannot use.
+ * Throws `save_failed`, `config_error` for a token agents cannot use, `login_required` for one of another account than an
+ * operator demands.
  */
 export async function keepAnswer(
   parts: RefreshParts,
@@ -57,7 +56,8 @@ export async function keepAnswer(
   if (!current) throw gone(stored);
   if (kept === 'spare')
     log.warn({ connection: name }, 'a newer login came first; the late pair is kept as spare');
-  if (current.state === 'config_error') throw stateError(current, clock.now());
+  if (current.state === 'config_error' || current.code === 'account_mismatch')
+    throw stateError(current, clock.now());
   return current;
 }
 
@@ -82,11 +82,8 @@ async function tryKeep(
     const now = clock.now();
     const current = yield* findConnectionById(id);
     if (current?.sealed !== seen?.sealed || current?.state !== seen?.state) return undefined;
-    if (late) yield* late.write();
-    else {
-      yield* replaceTokenSet(id, generation, next);
-      if (!isBearer(next.tokens.tokenType)) yield* recordState(id, next.generation, unusableType(now));
-    }
+    if (late) yield* late.write(now);
+    else if (current) yield* putTokens(current, next, now);
     yield* closeRotation(rotation, isAhead ? 'late' : 'success', now);
     yield* closeOlderRotations(id, next.generation, now);
     yield* vault.audit.append({
@@ -102,16 +99,4 @@ async function tryKeep(
     });
     return late?.place ?? 'current';
   });
-}
-
-function unusableType(now: number): NewState {
-  const cause = 'the server now issues tokens of a type agents cannot use as Bearer';
-  return {
-    state: 'config_error',
-    code: 'unsupported_token_type',
-    cause,
-    since: now,
-    nextAttemptAt: null,
-    failures: 1,
-  };
 }

@@ -9,18 +9,14 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { basename, join } from 'node:path';
 import { parseTokenSet, serialiseTokenSet } from '../core/token-set.ts';
 import { findClient } from '../vault/clients.ts';
-import {
-  findConnection,
-  replaceTokenSet,
-  type StoredConnection,
-  sealTokenSet,
-} from '../vault/connections.ts';
+import { findConnection, type StoredConnection, sealTokenSet } from '../vault/connections.ts';
 import type { Steps } from '../vault/database.ts';
 import type { Vault } from '../vault/index.ts';
 import { closeOlderRotations } from '../vault/rotations.ts';
 import type { Context, Rescue, UnsavedPair } from './context.ts';
 import { type Place, placeLatePair } from './late-pair.ts';
 import { writeLogin } from './login-save.ts';
+import { putTokens } from './put-tokens.ts';
 
 /** Content of a rescue file, sealed. */
 interface RescuedPair extends Omit<UnsavedPair, 'tokens'> {
@@ -116,9 +112,9 @@ async function tryTakeIn({ vault, clock }: Parts, pair: UnsavedPair): Promise<Ta
     const now = clock.now();
     const current = yield* findConnection(connection);
     if (current?.sealed !== stored?.sealed || current?.state !== stored?.state) return undefined;
-    if (late) yield* late.write();
+    if (late) yield* late.write(now);
     else if (login) yield* writeLogin(login, stored, id, next, now);
-    else yield* replaceTokenSet(id, from, next);
+    else if (current) yield* putTokens(current, next, now);
     yield* closeOlderRotations(id, from + 1, now);
     yield* vault.audit.append({
       actor: 'broker',

@@ -92,7 +92,7 @@ export async function tokenForClient(
   throw error;
 }
 
-/** Connections with a bearer token that the caller may see, by name. */
+/** Connections with a bearer token that the caller may see. */
 function candidatesFor({ vault }: Context, caller: Caller): Promise<Candidate[]> {
   return vault.run(function* () {
     const candidates: Candidate[] = [];

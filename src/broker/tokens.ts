@@ -2,7 +2,7 @@
 import { enteringCommand, fixingCommand, isRenewable } from '../core/connection.ts';
 import { hasBearer, isStatic } from '../core/credential-kind.ts';
 import { parseConnectionName } from '../core/names.ts';
-import { isAlive, isUsable, MIN_REFRESH_INTERVAL_MS, refreshAfter } from '../core/refresh-policy.ts';
+import { isAlive, isServable, isUsable, minRefreshIntervalMs, refreshAfter } from '../core/refresh-policy.ts';
 import { attemptAt } from '../core/schedule.ts';
 import { isBearer } from '../core/token-set.ts';
 import { BrokerError } from '../errors.ts';
@@ -12,7 +12,7 @@ import { findConnectionById, openTokenSet, type StoredConnection } from '../vaul
 import { findServer, type Server } from '../vault/servers.ts';
 import { findFor } from './access.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
-import { findDerived, materialise, noLink } from './identity.ts';
+import { findDerived, freshenIdentity, materialise, noLink, withIdentity } from './identity.ts';
 import { gone, stateError } from './state-errors.ts';
 
 export interface TokenQuery {
@@ -117,8 +117,9 @@ async function grant(
     const current = await context.vault.run(() => findConnectionById(stored.id));
     if (!current) throw gone(stored);
     // A token that still lives is better than none, unless the server just refused this very one.
-    const isServable = !(isRejected && current.generation === stored.generation);
-    if (!(error instanceof BrokerError) || !isServable || !isAlive(current, context.clock.now())) throw error;
+    const isJustRefused = isRejected && current.generation === stored.generation;
+    const isLeft = !isJustRefused && isServable(current, context.clock.now());
+    if (!(error instanceof BrokerError) || !isLeft) throw error;
     const { granted, holder } = await answer(context, current, name);
     if (granted.warnings.length > 0) return { granted, holder };
     return { granted: { ...granted, warnings: [`not refreshed: ${error.message}`] }, holder };
@@ -153,33 +154,25 @@ async function refreshOrExplain(
   const now = context.clock.now();
   const isHopeless = stored.nextAttemptAt === null && stored.state !== 'ok';
   const isTooEarly = now < (attemptAt(stored, now) ?? now);
-  const isOver = !isRenewable(stored) && isAlive(stored, now);
-  if (isHopeless || isTooEarly || isOver) throw stateError(stored, now);
-  if (stored.kind === 'identity') await freshenSource(context, caller, stored);
+  const isOver = !isRenewable(stored) && isServable(stored, now);
+  if (isHopeless || isTooEarly || isOver) throw stateError(await withIdentity(context, stored), now);
+  if (stored.kind === 'identity') await freshenIdentity(context, stored.name, actorOf(caller));
   return context.refresher.refresh(stored, actorOf(caller));
-}
-
-/** An identity is exchanged with a token of its own that lives. Throws what its refresh throws. */
-async function freshenSource(context: Context, caller: Caller, stored: StoredConnection): Promise<void> {
-  const { vault, clock, refresher } = context;
-  const derived = await vault.run(() => findDerived(stored.name));
-  if (!derived || derived === 'no_link') throw gone(stored);
-  const source = await vault.run(() => findConnectionById(derived.id));
-  if (source && !isUsable(source, clock.now())) await refresher.refresh(source, actorOf(caller));
 }
 
 /** A caller whose fresh token is rejected has another problem than its age; refreshing in a circle burns the grant. */
 function refuseHasty({ clock }: Context, stored: StoredConnection): void {
   const age = clock.now() - stored.receivedAt;
+  const intervalMs = minRefreshIntervalMs(stored);
   // A negative age tells of a clock that was set back, not of a fresh token.
-  if (age < 0 || age >= MIN_REFRESH_INTERVAL_MS) return;
+  if (age < 0 || age >= intervalMs) return;
   throw new BrokerError(
     'rate_limited',
     `the token of ${stored.name} was refreshed only ${Math.floor(age / 1000)} s ago`,
     {
       hint: 'if the server rejects it still, its scope or audience may be wrong: look at the 401 it sends',
       connection: stored.name,
-      retryAfterSeconds: Math.ceil((MIN_REFRESH_INTERVAL_MS - age) / 1000),
+      retryAfterSeconds: Math.ceil((intervalMs - age) / 1000),
     },
   );
 }

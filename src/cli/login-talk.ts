@@ -83,6 +83,7 @@ function tellConnected(event: ConnectedEvent): void {
     `  access token   ${event.expires_in === undefined ? 'expiry not told' : `ends in ${duration(event.expires_in * 1000)}`}`,
   );
   say(`  refresh token  ${event.refresh_token ? 'received; the broker keeps the login alive' : 'NONE'}`);
+  for (const note of event.notes ?? []) say(`  note: ${note}`);
   if (!event.refresh_token) {
     warn('the server gave no refresh token: this login ends with its access token and nobody can renew it');
     say('  → ask the server’s operator for offline access, or try --scope with offline_access added');

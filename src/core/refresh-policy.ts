@@ -8,8 +8,16 @@
 /** A token counts as expired this much early, so that it survives the trip to the server. */
 export const EXPIRY_SKEW_MS = 10_000;
 
+/**
+ * Servers count in whole seconds: what was issued late in one may end almost a second before its lifetime is over.
+ */
+const WHOLE_SECOND_MS = 1_000;
+
 /** Share of the lifetime at whose end we refresh ahead of time. */
 const REFRESH_AHEAD_SHARE = 1 / 5;
+
+/** Of a token that lives for seconds: time for a refresh ahead before its skew begins, in skews. */
+const REFRESH_AHEAD_SKEWS = 1.5;
 
 /** Backoff after failures: doubles from 5 s to 4 h. The ladder never ends. */
 const FIRST_BACKOFF_MS = 5_000;
@@ -18,8 +26,8 @@ const LONGEST_BACKOFF_MS = 4 * 60 * 60_000;
 /** A `Retry-After` beyond a day is a mistake of the server, not a plan. */
 export const LONGEST_RETRY_AFTER_MS = 24 * 60 * 60_000;
 
-/** Shortest time between two refreshes that callers ask for by rejecting the token they got. */
-export const MIN_REFRESH_INTERVAL_MS = 30_000;
+/** Shortest time between two refreshes that callers ask for by rejecting the token they got, for tokens that live longer. */
+const MIN_REFRESH_INTERVAL_MS = 30_000;
 
 export interface TokenLife {
   receivedAt: number;
@@ -50,16 +58,41 @@ export function isAlive(life: TokenLife, now: number): boolean {
   return life.accessExpiresAt === null || life.accessExpiresAt > now;
 }
 
-/** Instant from which refreshing ahead makes sense: the last fifth of the lifetime. Null: expiry unknown. */
+/**
+ * Whether the access token may still be handed out, for want of a better one: it is alive, also by the clock of a
+ * server that counts in whole seconds.
+ */
+export function isServable(life: TokenLife, now: number): boolean {
+  if (life.accessExpiresAt === null) return true;
+  const lifetime = life.accessExpiresAt - life.receivedAt;
+  // Less than a second is lost: with a whole one left it has not ended yet.
+  return life.accessExpiresAt - now >= Math.min(WHOLE_SECOND_MS, Math.max(lifetime / 2, 1));
+}
+
+/** How long after its arrival a token may not be replaced yet, although a caller says that it was rejected. */
+export function minRefreshIntervalMs({ receivedAt, accessExpiresAt }: TokenLife): number {
+  if (accessExpiresAt === null) return MIN_REFRESH_INTERVAL_MS;
+  // One that lives for seconds may have ended on its way to the caller.
+  return Math.min(MIN_REFRESH_INTERVAL_MS, Math.max(0, accessExpiresAt - receivedAt) / 2);
+}
+
+/**
+ * Instant from which refreshing ahead makes sense: the last fifth of the lifetime, for tokens of seconds a little more.
+ * Null: expiry unknown.
+ */
 export function refreshAfter(life: TokenLife): number | null {
   if (life.accessExpiresAt === null) return null;
   const lifetime = life.accessExpiresAt - life.receivedAt;
-  return Math.round(life.accessExpiresAt - lifetime * REFRESH_AHEAD_SHARE);
+  const aheadMs = Math.max(lifetime * REFRESH_AHEAD_SHARE, skew(lifetime) * REFRESH_AHEAD_SKEWS);
+  return Math.round(Math.max(life.accessExpiresAt - aheadMs, life.receivedAt));
 }
 
-/** Skew for this lifetime: 10 s, but at most a tenth of it, so that 60-second tokens keep most of their life. */
+/**
+ * Skew for this lifetime: 10 s, but at most a tenth of it, so that 60-second tokens keep most of their life; at least
+ * the second by which a server may round.
+ */
 function skew(lifetimeMs: number): number {
-  return Math.min(EXPIRY_SKEW_MS, lifetimeMs / 10);
+  return Math.min(EXPIRY_SKEW_MS, Math.max(lifetimeMs / 10, WHOLE_SECOND_MS));
 }
 
 /**

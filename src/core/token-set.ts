@@ -6,6 +6,7 @@
  */
 import { printable } from '../errors.ts';
 import { Secret } from '../secret.ts';
+import { inheritAccount, jwtClaims, readAccountIdentity } from './account.ts';
 
 /** A lifetime beyond a hundred years is rubbish, and would overflow a date. */
 const MAX_LIFETIME_SECONDS = 100 * 365 * 86_400;
@@ -45,6 +46,7 @@ export function readTokenSet(body: Record<string, unknown>, receivedAt: number):
   if (accessToken === undefined) return undefined;
   const refreshToken = text(body.refresh_token);
   const lifetime = seconds(body.expires_in);
+  const idToken = text(body.id_token);
   return {
     accessToken: new Secret(accessToken),
     refreshToken: refreshToken === undefined ? undefined : new Secret(refreshToken),
@@ -53,8 +55,22 @@ export function readTokenSet(body: Record<string, unknown>, receivedAt: number):
     receivedAt,
     accessExpiresAt:
       lifetime === undefined ? jwtExpiry(accessToken, receivedAt) : receivedAt + Math.round(lifetime * 1000),
-    accountIdentity: readAccountIdentity(body),
-    ...(text(body.id_token) === undefined ? {} : { idToken: new Secret(body.id_token as string) }),
+    accountIdentity: readAccountIdentity(idToken === undefined ? undefined : jwtClaims(idToken), body),
+    ...(idToken === undefined ? {} : { idToken: new Secret(idToken) }),
+  };
+}
+
+/** A token set that is over before it begins: its first tokens are still to be asked for. */
+export function nothingYet(now: number, told: Partial<TokenSet> = {}): TokenSet {
+  return {
+    accessToken: new Secret(''),
+    refreshToken: undefined,
+    tokenType: undefined,
+    scope: undefined,
+    receivedAt: now,
+    accessExpiresAt: now,
+    accountIdentity: undefined,
+    ...told,
   };
 }
 
@@ -72,7 +88,7 @@ export function inheritTokenSet(fresh: TokenSet, previous: TokenSet): TokenSet {
     ...fresh,
     refreshToken: fresh.refreshToken ?? previous.refreshToken,
     scope: fresh.scope ?? previous.scope,
-    accountIdentity: fresh.accountIdentity ?? previous.accountIdentity,
+    accountIdentity: inheritAccount(fresh, previous),
     ...(fresh.idToken || !previous.idToken ? {} : { idToken: previous.idToken }),
   };
 }
@@ -119,44 +135,11 @@ export function isBearer(tokenType: string | undefined): boolean {
   return tokenType === undefined || tokenType.toLowerCase() === 'bearer';
 }
 
-/** Claims of a JWT without checking its signature: a hint about ourselves, never a proof. Undefined: not a JWT. */
-function jwtClaims(token: string): Record<string, unknown> | undefined {
-  const parts = token.split('.');
-  if (parts.length !== 3) return undefined;
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(parts[1] as string, 'base64url').toString('utf8'));
-    return typeof claims === 'object' && claims !== null ? (claims as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 function jwtExpiry(accessToken: string, receivedAt: number): number | undefined {
   const exp = jwtClaims(accessToken)?.exp;
   if (typeof exp !== 'number' || !Number.isFinite(exp)) return undefined;
   const lifetime = seconds(exp - receivedAt / 1000);
   return lifetime === undefined ? undefined : receivedAt + Math.round(lifetime * 1000);
-}
-
-/** The most recognisable name for a person or workspace that the answer holds. */
-function readAccountIdentity(body: Record<string, unknown>): string | undefined {
-  const idToken = text(body.id_token);
-  const claims = idToken === undefined ? undefined : jwtClaims(idToken);
-  for (const source of [claims, body]) {
-    for (const name of [
-      'email',
-      'preferred_username',
-      'username',
-      'login',
-      'name',
-      'workspace_name',
-      'sub',
-    ]) {
-      const value = text(source?.[name]);
-      if (value !== undefined) return printable(value);
-    }
-  }
-  return undefined;
 }
 
 function text(value: unknown): string | undefined {

@@ -14,7 +14,7 @@ import { Secret } from '../secret.ts';
 import { type ClientCredentials, clientAuth } from './client-auth.ts';
 import { describeRefusal, networkError, parseObject } from './failure.ts';
 import { type Fetch, isLoopback, requireSafeUrl } from './http.ts';
-import type { ServerMetadata } from './server-discovery.ts';
+import { requireBrowserServer, type ServerMetadata } from './server-discovery.ts';
 import { observe, requestOptions, type TokenAnswer } from './token-request.ts';
 
 export interface AuthorizationRequest {
@@ -44,10 +44,12 @@ export interface AuthorizationParameters {
  * Builds the authorization request with fresh `state` and PKCE verifier, and pushes it first where the server
  * demands that (RFC 9126).
  *
- * Throws `upstream_unavailable`, `login_refused`, `config_error` for a pushed request.
+ * Throws `upstream_unavailable`, `login_refused`, `config_error` for a pushed request, `discovery_failed` where there is
+ * no page to send a person to.
  */
 export async function beginAuthorization(request: AuthorizationParameters): Promise<AuthorizationRequest> {
-  const { metadata, client: ours, settings, resource, scope } = request;
+  const { client: ours, settings, resource, scope } = request;
+  const metadata = requireBrowserServer(request.metadata);
   const codeVerifier = client.randomPKCECodeVerifier();
   const state = client.randomState();
   const configuration = new client.Configuration(metadata, ours.clientId);

@@ -4,7 +4,7 @@ import * as oauth from 'oauth4webapi';
 import { AUTH_METHODS, type AuthMethod, type ClientProof, methodsFor } from '../core/auth-methods.ts';
 import { BrokerError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
-import { readClientKey, signingKey } from './client-key.ts';
+import { readClientKey, requireTaken, signingKey } from './client-key.ts';
 import type { ServerMetadata } from './server-discovery.ts';
 
 export interface ClientCredentials {
@@ -41,6 +41,16 @@ export function clientAuth(client: ClientCredentials, basicEncoding: BasicEncodi
         },
       );
   }
+}
+
+/**
+ * Refuses a client that cannot authenticate at this server before anybody is asked. Throws what `clientAuth` throws, and
+ * `config_error` for a key with an algorithm that the server does not take.
+ */
+export function requireClientAuth(client: ClientCredentials, metadata: ServerMetadata): void {
+  clientAuth(client);
+  if (client.authMethod !== 'private_key_jwt' || !client.clientKey) return;
+  requireTaken(readClientKey(client.clientKey), metadata.token_endpoint_auth_signing_alg_values_supported);
 }
 
 function secretOf({ clientId, authMethod, clientSecret }: ClientCredentials): string {

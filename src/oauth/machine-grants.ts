@@ -21,7 +21,8 @@ export interface MachineRequest {
 
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
-const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
+/** `issued_token_type` of a token that a server takes (RFC 8693 §3). */
+export const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 /** `issued_token_type` of a grant at another authorization server. */
 export const ID_JAG = 'urn:ietf:params:oauth:token-type:id-jag';
 const ID_TOKEN = 'urn:ietf:params:oauth:token-type:id_token';

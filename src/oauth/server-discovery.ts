@@ -9,11 +9,14 @@ import { BrokerError, printable, quote } from '../errors.ts';
 import { fetchDocument } from './documents.ts';
 import { type Fetch, requireSafeUrl } from './http.ts';
 
-/** Metadata of an authorization server, checked: issuer exact, endpoints safe, PKCE with S256 offered. */
-export type ServerMetadata = AuthorizationServer & {
-  authorization_endpoint: string;
-  token_endpoint: string;
-};
+/**
+ * Metadata of an authorization server, checked: issuer exact, endpoints safe, PKCE with S256 offered where people sign
+ * in. A server for machines alone has no authorization endpoint (RFC 8414 §2).
+ */
+export type ServerMetadata = AuthorizationServer & { token_endpoint: string };
+
+/** Metadata of a server that people can sign in to with a browser. */
+export type BrowserServer = ServerMetadata & { authorization_endpoint: string };
 
 /** Endpoints that must be safe to call when they are given. */
 const ENDPOINTS = [
@@ -69,6 +72,20 @@ export async function discoverServer(
   );
 }
 
+/** For a login by browser. Throws `discovery_failed` when there is no page to send a person to (RFC 8414 §2). */
+export function requireBrowserServer(metadata: ServerMetadata): BrowserServer {
+  if (metadata.authorization_endpoint !== undefined) return metadata as BrowserServer;
+  const ways = [
+    'a machine gets its tokens with: broker add <name> --url <url> --client-credentials …',
+    ...(metadata.device_authorization_endpoint === undefined ? [] : ['a person signs in with --device']),
+  ];
+  throw new BrokerError(
+    'discovery_failed',
+    `nobody can sign in to ${printable(metadata.issuer)} with a browser: its metadata names no authorization endpoint`,
+    { hint: ways.join('\n') },
+  );
+}
+
 /**
  * The metadata of a server of the first MCP revision, which guards itself: what it publishes at its root, else the
  * endpoints that revision prescribes.
@@ -107,6 +124,7 @@ async function lookUp(
   requireSafeUrl(issuer);
   const seen: string[] = [];
   let silent: ServerMetadata | undefined;
+  let withoutPage: ServerMetadata | undefined;
   for (const url of metadataUrls(issuer)) {
     const { status, document } = await fetchDocument(url, fetch);
     const isMetadata = typeof document?.issuer === 'string';
@@ -115,10 +133,12 @@ async function lookUp(
     const metadata = checkMetadata(document, named, url);
     if (pkce === 'assumed' || announcesPkce(metadata)) return { metadata, seen };
     // Some servers say it in one of their documents only.
-    silent ??= metadata;
+    if (metadata.authorization_endpoint === undefined) withoutPage ??= metadata;
+    else silent ??= metadata;
   }
   if (silent) throw pkceUnsupported(issuer);
-  return { metadata: undefined, seen };
+  // Where nobody is redirected, PKCE has nothing to protect.
+  return { metadata: withoutPage, seen };
 }
 
 /** With a path in the issuer: three forms, well-known inserted first. Without: two. The root is not probed for a path issuer. */
@@ -148,9 +168,9 @@ function checkMetadata(document: Record<string, unknown>, issuer: string, url: s
     const url = document[name];
     if (url !== undefined) requireSafeUrl(typeof url === 'string' ? url : '');
   }
-  if (typeof document.authorization_endpoint !== 'string' || typeof document.token_endpoint !== 'string') {
-    throw new BrokerError('discovery_failed', `${url} names no authorization or token endpoint`, {
-      hint: 'the server cannot be signed in to this way',
+  if (document.token_endpoint === undefined) {
+    throw new BrokerError('discovery_failed', `${url} names no token endpoint`, {
+      hint: 'nobody gets tokens there; check that it is the right server, or ask its operator',
     });
   }
   const isUsable = ([name, value]: [string, unknown]) => !LISTS.has(name) || isListOfText(value);

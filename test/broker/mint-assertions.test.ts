@@ -165,7 +165,8 @@ describe('a token file', () => {
 describe('an enterprise-managed connection (RFC 8693)', () => {
   let provider: MachineServer;
   beforeEach(async () => {
-    provider = await startMachineServer();
+    // Nobody is sent to it with a browser.
+    provider = await startMachineServer({ authorization_endpoint: undefined });
     provider.answer(() => granted('grant', { issued_token_type: ID_JAG, token_type: 'N_A' }));
   });
   afterEach(() => provider.close());
@@ -204,6 +205,17 @@ describe('an enterprise-managed connection (RFC 8693)', () => {
     expect(await token()).toBe('fake-access-1');
   });
 
+  it('looks up the provider once, and again when it could not be asked', async () => {
+    await add();
+    const looked = () => provider.requests.filter(({ path }) => path.startsWith('/.well-known/')).length;
+    await broker.refresh(OPERATOR, 'demo');
+    expect(looked()).toBe(1);
+    provider.answer(() => ({ status: 404, body: 'moved' }));
+    await expect(broker.refresh(OPERATOR, 'demo')).rejects.toThrow();
+    await expect(broker.refresh(OPERATOR, 'demo')).rejects.toThrow();
+    expect(looked()).toBe(2);
+  });
+
   it('gets a new grant for each token', async () => {
     await add();
     provider.answer(() => granted('next', { issued_token_type: ID_JAG }));
@@ -224,7 +236,12 @@ describe('an enterprise-managed connection (RFC 8693)', () => {
 
   it('shows nothing to the server when the identity provider refuses, whatever stands in its answer', async () => {
     provider.answer(() => ({ status: 400, body: { error: 'invalid_grant', access_token: 'fake-odd' } }));
-    await expect(add()).rejects.toMatchObject({ code: 'config_error' });
+    await expect(add()).rejects.toMatchObject({
+      code: 'config_error',
+      message: expect.stringContaining(
+        `the identity provider ${provider.url} refused to exchange the token (invalid_grant)`,
+      ),
+    });
     expect(provider.asked).toHaveLength(1);
     expect(server.asked).toEqual([]);
   });
@@ -235,8 +252,10 @@ describe('an enterprise-managed connection (RFC 8693)', () => {
     await provider.close();
     world.clock.jump(61 * MINUTE_MS);
     await expect(token()).rejects.toMatchObject({ code: 'upstream_unavailable' });
-    expect(row()).toMatchObject({ state: 'degraded', code: 'upstream_unavailable', failures: 1 });
-    expect(await broker.show(OPERATOR, 'demo')).toMatchObject({ cause: expect.stringContaining(port) });
+    expect(row()).toMatchObject({ state: 'degraded', code: 'econnrefused', failures: 1 });
+    expect(await broker.show(OPERATOR, 'demo')).toMatchObject({
+      cause: `the identity provider http://127.0.0.1:${port} could not be asked (econnrefused)`,
+    });
     provider = await startMachineServer();
   });
 

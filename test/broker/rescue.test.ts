@@ -7,6 +7,7 @@ import type { Broker } from '../../src/broker/index.ts';
 import { atStep } from '../support/at-step.ts';
 import { freePort } from '../support/free-port.ts';
 import { isRefresh } from '../support/gate.ts';
+import { changeVault } from '../support/leases.ts';
 import { type SignInOptions, signIn } from '../support/sign-in.ts';
 import { auditTrail, connectionRow } from '../support/vault-file.ts';
 import { startWorld, type World } from '../support/world.ts';
@@ -116,6 +117,21 @@ describe('a new pair that the vault cannot take', () => {
     disk.mend();
     const next = await world.openBroker();
     expect(await next.token(OPERATOR, 'demo')).toMatchObject({ generation: 2 });
+  });
+
+  it('is judged by whoever takes it in: of another account than demanded, nobody gets it', async () => {
+    const broker = await world.openBroker();
+    await signIn(broker, world.authorizationServer, world.mcp.url);
+    changeVault(world.vaultPath, "UPDATE connections SET expected_account = 'bob@example.com'");
+    const disk = breakSaves();
+    await elapse(broker.refresh(OPERATOR, 'demo'));
+    expect(files()).toHaveLength(1);
+    disk.mend();
+    const next = await world.openBroker();
+    expect(files()).toEqual([]);
+    const judged = { state: 'login_required', code: 'account_mismatch', generation: 2 };
+    expect(connectionRow(world.vaultPath)).toMatchObject(judged);
+    await expect(next.token(OPERATOR, 'demo')).rejects.toMatchObject({ code: 'login_required' });
   });
 
   it('of a first login is put aside too, and the next command finds it connected', async () => {

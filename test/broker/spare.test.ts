@@ -55,6 +55,24 @@ describe('a spare', () => {
     expect(world.authorizationServer.requests.filter(isRefresh)).toHaveLength(4);
   });
 
+  it('of another account than is demanded by then takes the place too, and is handed to nobody', async () => {
+    changeVault(world.vaultPath, "UPDATE connections SET expected_account = 'bob@example.com'");
+    const dead = new Set<string>();
+    world.authorizationServer.fail((request) => {
+      if (!isRefresh(request)) return undefined;
+      dead.add(request.form?.refresh_token ?? '');
+      return { status: 400, body: { error: 'invalid_grant' } };
+    });
+    await expect(broker.refresh(OPERATOR, 'demo')).rejects.toThrow();
+    world.clock.jump(61_000);
+    await expect(broker.refresh(OPERATOR, 'demo')).rejects.toMatchObject({ code: 'login_required' });
+    expect(connectionRow(world.vaultPath)).toMatchObject({
+      ...{ state: 'login_required', code: 'account_mismatch', generation: 3, spare: null },
+    });
+    expect(dead.size).toBe(1);
+    await expect(broker.token(OPERATOR, 'demo')).rejects.toMatchObject({ code: 'login_required' });
+  });
+
   it('is left alone while the newer login works', async () => {
     expect(await broker.refresh(OPERATOR, 'demo')).toMatchObject({ state: 'ok', generation: 3 });
     expect(connectionRow(world.vaultPath).spare).toMatch(/^ey/);

@@ -252,3 +252,18 @@ describe('the credentials of a client', () => {
     });
   });
 });
+
+describe('a connection that is made from an identity', () => {
+  it('is found by the resource it is for, although it has no row of its own', async () => {
+    const url = 'https://internal.example.com/mcp';
+    await broker.addIdentity({ name: 'internal', url, source: 'notes', mode: 'forward' });
+    const caller = await agent(['internal@*']);
+    expect(await connectionFor(caller, { resources: [url] })).toBe('internal@alice');
+    const both = await broker.agents.add({
+      ...{ name: 'both', allow: ['internal', 'internal@*'], modes: ['token'], admin: false },
+      ...{ expiresAt: null, allowUnknown: true },
+    });
+    const ambiguous: Caller = { kind: 'agent', agent: await broker.agents.authenticate(both.key) };
+    expect((await refusalOf(ambiguous, { resources: [url] })).hint).toMatch(/internal .+, internal@alice /);
+  });
+});

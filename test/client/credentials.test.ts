@@ -1,8 +1,8 @@
 /** Credentials of each kind as an operator enters them, from a real daemon to a server that wants them. */
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { StaticCredential } from '../../src/broker/add-static.ts';
 import { brokerAuth, brokerFetch } from '../../src/client/index.ts';
+import type { StaticCredential } from '../../src/core/entered.ts';
 import { Secret } from '../../src/secret.ts';
 import { type ClientWorld, startClientWorld } from '../support/client-world.ts';
 import { type RawAnswer, type RawRequest, type RawServer, startRawServer } from '../support/raw-server.ts';

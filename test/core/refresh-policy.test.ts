@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { backoffMs, isAlive, isUsable, refreshAfter } from '../../src/core/refresh-policy.ts';
+import {
+  backoffMs,
+  isAlive,
+  isServable,
+  isUsable,
+  minRefreshIntervalMs,
+  refreshAfter,
+} from '../../src/core/refresh-policy.ts';
 import { HOUR_MS, NOW } from '../support/connection.ts';
 
 const MINUTE_MS = 60_000;
@@ -50,6 +57,37 @@ describe('an access token', () => {
   it('is due for refreshing in the last fifth of its life', () => {
     expect(refreshAfter(lasting(HOUR_MS))).toBe(NOW + 48 * MINUTE_MS);
     expect(refreshAfter(lasting(MINUTE_MS))).toBe(NOW + 48_000);
+  });
+
+  it('of seconds is due before its margin begins', () => {
+    expect(refreshAfter(lasting(5_000))).toBe(NOW + 3_500);
+    expect(refreshAfter(lasting(1_000))).toBe(NOW);
+  });
+
+  it('of seconds keeps the one by which its server may round, but at least half its life', () => {
+    expect(isUsable(lasting(5_000), NOW + 3_999)).toBe(true);
+    expect(isUsable(lasting(5_000), NOW + 4_000)).toBe(false);
+    expect(isUsable(lasting(1_000), NOW + 499)).toBe(true);
+    expect(isUsable(lasting(1_000), NOW + 500)).toBe(false);
+  });
+
+  it('may be handed out for want of a better one until that second', () => {
+    expect(isServable(lasting(HOUR_MS), NOW + HOUR_MS - 1_000)).toBe(true);
+    expect(isServable(lasting(HOUR_MS), NOW + HOUR_MS - 999)).toBe(false);
+    expect(isServable(lasting(1_000), NOW + 500)).toBe(true);
+    expect(isServable(lasting(1_000), NOW + 501)).toBe(false);
+    expect(isServable(lasting(0), NOW)).toBe(false);
+    expect(isServable(unknown, NOW + 400 * DAY_MS)).toBe(true);
+  });
+
+  it.each([
+    ['of an hour', lasting(HOUR_MS), 30_000],
+    ['of a minute', lasting(MINUTE_MS), 30_000],
+    ['of five seconds', lasting(5_000), 2_500],
+    ['that had ended when it came', lasting(-1_000), 0],
+    ['with an unknown end', unknown, 30_000],
+  ])('%s that is rejected is replaced after this long', (_, life, ms) => {
+    expect(minRefreshIntervalMs(life)).toBe(ms);
   });
 
   it('that was just received is usable, whatever its lifetime and the wish', () => {

@@ -31,11 +31,15 @@ describe('the next refresh nobody asked for', () => {
     expect(dueAt(unknown, CALM, NOW)).toBe(NOW + KEEP_ALIVE_MS);
   });
 
-  it.each([5_000, 60_000, 90 * 24 * HOUR_MS])('fits a lifetime of %d ms', (lifetime) => {
+  it.each([
+    [5_000, 0.75],
+    [60_000, 0.85],
+    [90 * 24 * HOUR_MS, 0.85],
+  ])('fits a lifetime of %d ms', (lifetime, share) => {
     const connection = fakeConnection({ ...fresh, accessExpiresAt: NOW + lifetime, lastUsedAt: NOW });
     const at = dueAt(connection, { ...CALM, jitter: 1 }, NOW) as number;
     expect(at).toBeLessThan(NOW + lifetime);
-    expect(at).toBe(Math.min(NOW + KEEP_ALIVE_MS, NOW + 0.85 * lifetime));
+    expect(at).toBe(Math.min(NOW + KEEP_ALIVE_MS, NOW + share * lifetime));
   });
 
   it.each(['degraded', 'uncertain', 'config_error'] as const)('is the planned attempt when %s', (state) => {

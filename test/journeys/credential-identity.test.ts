@@ -53,6 +53,30 @@ describe('broker login at an OpenID provider', () => {
   });
 });
 
+describe('whom an identity belongs to', () => {
+  it('is told at the login, listed and shown, also where only the userinfo endpoint names it', async () => {
+    world = await startIdentityWorld({ namesAtUserinfo: true });
+    const signedIn = await world.signIn('alice');
+    const connected = signedIn.stdout.split('\n').find((line) => line.includes('"connected"')) ?? '{}';
+    expect(JSON.parse(connected)).toMatchObject({ account: 'alice@example.com' });
+    await addInternal('--exchange');
+    await output('token', 'internal@alice');
+    const listed = await output('list');
+    expect(listed).toMatch(/^corp@alice .+ alice@example\.com /m);
+    expect(listed).toMatch(/^internal@alice .+ alice@example\.com/m);
+    expect(await output('show', 'internal@alice')).toMatch(/^account +alice@example\.com$/m);
+  });
+
+  it('is demanded, and another one is refused with nothing stored, whoever tells it', async () => {
+    world = await startIdentityWorld({ namesAtUserinfo: true });
+    const refused = await world.signIn('mallory', ['--expect-account', 'alice@example.com']);
+    expect(refused.code).toBe(2);
+    expect(refused.stdout).toContain('"code":"account_mismatch"');
+    expect(await output('list', '--json')).toBe('[]\n');
+    expect((await world.signIn('alice', ['--expect-account', 'alice@example.com'])).code).toBe(0);
+  });
+});
+
 describe('a server of identities, forwarded', () => {
   it('takes alice’s own token, is listed with her name, and agents never see her login', async () => {
     await start();
@@ -145,6 +169,9 @@ describe('broker add --identity refuses', () => {
     await start();
     expectFailure(await addInternal(), 64, /say what becomes of the users’ tokens$/);
     expectFailure(await addInternal('--forward', '--exchange'), 64, /say what becomes of the users’ tokens$/);
+    expectFailure(await addInternal('--forward', '--client-id', 'x'), 64, /needs no client$/);
+    const needless = await addInternal('--exchange', '--issuer', world.corp, '--no-resource');
+    expectFailure(needless, 64, /^error: --issuer and --resource would change nothing here$/);
     const { url } = world.internal;
     const nobody = ['add', 'internal', '--url', url, '--identity', 'nobody', '--forward'];
     expectFailure(await run(...nobody), 64, /there are no identities called "nobody"$/);

@@ -1,8 +1,8 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { decodeProtectedHeader, type JWTVerifyResult, jwtVerify } from 'jose';
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { calculateJwkThumbprint, decodeProtectedHeader, type JWTVerifyResult, jwtVerify } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
-import { clientAuth } from '../../src/oauth/client-auth.ts';
-import { readClientKey } from '../../src/oauth/client-key.ts';
+import { clientAuth, requireClientAuth } from '../../src/oauth/client-auth.ts';
+import { generateClientKey, publicJwks, readClientKey } from '../../src/oauth/client-key.ts';
 import { presentRefreshToken } from '../../src/oauth/refresh.ts';
 import type { ServerMetadata } from '../../src/oauth/server-discovery.ts';
 import { Secret } from '../../src/secret.ts';
@@ -151,6 +151,8 @@ describe('the private key of a client', () => {
     } as never) as unknown as string;
   const shortRsa = () => pem(generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey);
   const neither = 'it is neither an unencrypted PEM private key nor a private JWK';
+  const isPublic = 'it is a public key; the private one is wanted, which stays here';
+  const notForSigning = 'its JWK says that it is not for signing';
   const cannotSign = 'only RSA, EC (P-256, P-384, P-521) and Ed25519 keys can sign';
 
   it.each<[string, () => string, string]>([
@@ -158,8 +160,20 @@ describe('the private key of a client', () => {
     ['nothing', () => '', neither],
     ['JSON that is none', () => '{"fake', neither],
     ['a JWK of a shared secret', () => '{"kty":"oct","k":"ZmFrZQ"}', neither],
-    ['a public JWK', () => jwk(KEYS.p256.publicKey), neither],
-    ['a public PEM', () => String(KEYS.p256.publicKey.export({ type: 'spki', format: 'pem' })), neither],
+    ['a public JWK', () => jwk(KEYS.p256.publicKey), isPublic],
+    ['a public PEM', () => String(KEYS.p256.publicKey.export({ type: 'spki', format: 'pem' })), isPublic],
+    ['a JWK for encryption', () => jwk(KEYS.rsa.privateKey, { use: 'enc' }), notForSigning],
+    ['a JWK that only verifies', () => jwk(KEYS.p256.privateKey, { key_ops: ['verify'] }), notForSigning],
+    [
+      'a JWK of another algorithm',
+      () => jwk(KEYS.rsa.privateKey, { alg: 'RSA-OAEP' }),
+      'its JWK is for "RSA-OAEP", and such a key signs with RS256 or PS256 here',
+    ],
+    [
+      'a JWK of another curve than its algorithm',
+      () => jwk(KEYS.p384.privateKey, { alg: 'ES256' }),
+      'its JWK is for "ES256", and such a key signs with ES384 here',
+    ],
     ['encrypted', encrypted, neither],
     ['a PEM that was cut off', () => pem(KEYS.rsa.privateKey).slice(0, 300), neither],
     ['too short', shortRsa, 'an RSA key must have 2048 bits or more, this one has 1024'],
@@ -191,5 +205,89 @@ describe('the private key of a client', () => {
       .filter((each) => each.trim().length > 5 && !each.startsWith('-----'))) {
       expect(`${(error as Error).stack} ${(error as { hint: string }).hint}`).not.toContain(line);
     }
+  });
+});
+
+describe('a key for a server that says what it takes (RFC 8414 §2)', () => {
+  const client = (key: string) => ({
+    ...{ clientId: 'fake-client', authMethod: 'private_key_jwt', clientSecret: undefined },
+    clientKey: new Secret(key),
+  });
+  const require = (key: string, offered: string[] | undefined) =>
+    requireClientAuth(client(key), {
+      ...fakeMetadata('https://as.example.com'),
+      ...(offered ? { token_endpoint_auth_signing_alg_values_supported: offered } : {}),
+    });
+
+  it.each<[string, string, string[] | undefined]>([
+    ['one of them', pem(KEYS.p256.privateKey), ['RS256', 'ES256']],
+    ['PS256 for RSA', pem(KEYS.rsa.privateKey), ['PS256']],
+    ['the older name of Ed25519', pem(KEYS.ed25519.privateKey), ['EdDSA']],
+    ['the newer name of Ed25519', pem(KEYS.ed25519.privateKey), ['Ed25519']],
+    ['whatever, where nothing is said', pem(KEYS.p521.privateKey), undefined],
+  ])('is fine with %s', (_, key, offered) => {
+    expect(() => require(key, offered)).not.toThrow();
+  });
+
+  it.each<[string, string, string[], string]>([
+    [
+      'of another type',
+      pem(KEYS.p256.privateKey),
+      ['RS256', 'PS256'],
+      'ES256, and the server takes "RS256, PS256"',
+    ],
+    ['of another curve', pem(KEYS.p384.privateKey), ['ES256'], 'ES384, and the server takes "ES256"'],
+    [
+      'for another algorithm',
+      jwk(KEYS.rsa.privateKey, { alg: 'PS256' }),
+      ['RS256'],
+      'PS256, and the server takes "RS256"',
+    ],
+  ])('is refused when it is %s', (_, key, offered, reason) => {
+    expect(() => require(key, offered)).toThrow(
+      `the private key of the client cannot be used: it signs with ${reason}`,
+    );
+  });
+
+  it('signs with the algorithm that its JWK names', async () => {
+    const { privateKey, publicKey } = KEYS.rsa;
+    const { protectedHeader } = await assertionWith(jwk(privateKey, { alg: 'PS256' }), publicKey);
+    expect(protectedHeader.alg).toBe('PS256');
+  });
+});
+
+describe('a key that is made here', () => {
+  it.each<[string, string[] | undefined, string]>([
+    ['says nothing', undefined, 'ES256'],
+    ['takes it', ['RS256', 'ES256'], 'ES256'],
+    ['takes another curve', ['ES384', 'RS256'], 'ES384'],
+    ['takes Ed25519', ['EdDSA'], 'EdDSA'],
+    ['takes only RSA', ['RS256'], 'RS256'],
+    ['takes only RSA with PSS', ['PS256'], 'PS256'],
+  ])('where the server %s signs as it takes it, by a kid that is its thumbprint', async (_, offered, alg) => {
+    const key = await generateClientKey(offered);
+    const { keys } = publicJwks(key);
+    const [published = {}] = keys;
+    expect(Object.keys(published).filter((each) => ['d', 'p', 'q', 'k'].includes(each))).toEqual([]);
+    const { d, ...publicPart } = JSON.parse(key.reveal()) as Record<string, string>;
+    expect(d).toBeTruthy();
+    const changes = offered ? { token_endpoint_auth_signing_alg_values_supported: offered } : {};
+    const [form] = await presentWith(key.reveal(), changes);
+    const assertion = form?.get('client_assertion') ?? '';
+    const publicKey = createPublicKey({ key: published, format: 'jwk' } as never);
+    const { protectedHeader } = await jwtVerify(assertion, publicKey);
+    expect(protectedHeader).toEqual({ alg, kid: await calculateJwkThumbprint(publicPart as never) });
+    expect(published).toMatchObject({ kid: protectedHeader.kid, use: 'sig' });
+  });
+
+  it('is another each time', async () => {
+    const [one, other] = [await generateClientKey(undefined), await generateClientKey(undefined)];
+    expect(one.reveal()).not.toBe(other.reveal());
+  });
+
+  it('is none where the server takes nothing that can be made', async () => {
+    await expect(generateClientKey(['HS256'])).rejects.toMatchObject({
+      ...{ code: 'config_error', message: expect.stringMatching(/and the server takes "HS256"$/) },
+    });
   });
 });

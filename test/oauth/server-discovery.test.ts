@@ -1,5 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { discoverServer, type ServerMetadata } from '../../src/oauth/server-discovery.ts';
+import {
+  discoverServer,
+  requireBrowserServer,
+  type ServerMetadata,
+} from '../../src/oauth/server-discovery.ts';
 import { type AuthorizationServer, startAuthorizationServer } from '../support/authorization-server.ts';
 import { fakeMetadata, fetch, serveRoutes } from '../support/provider.ts';
 import type { RawAnswer, RawServer } from '../support/raw-server.ts';
@@ -199,14 +203,55 @@ describe('metadata that is not good enough', () => {
     },
   );
 
-  it.each(['authorization_endpoint', 'token_endpoint'])('because it names no %s is refused', async (name) => {
-    const body = (url: string) => ({ ...fakeMetadata(url), [name]: null });
+  it.each([null, undefined, 7])('because its token endpoint is %j is refused', async (token_endpoint) => {
+    const body = (url: string) => ({ ...fakeMetadata(url), token_endpoint });
     const refused = discover((url) => ({ [OAUTH]: { status: 200, body: body(url) } }));
     await expect(refused).rejects.toMatchObject({ code: 'discovery_failed' });
+  });
+
+  it('does not exist because it writes null for what it does not have', async () => {
+    const body = (url: string) => ({ ...fakeMetadata(url), registration_endpoint: null });
+    const metadata = await discover((url) => ({ [OAUTH]: { status: 200, body: body(url) } }));
+    expect(metadata).not.toHaveProperty('registration_endpoint');
   });
 
   it('does not exist because its endpoints are on other hosts', async () => {
     const elsewhere = { token_endpoint: 'https://tokens.example.com/token' };
     expect(await offering(elsewhere)).toMatchObject(elsewhere);
+  });
+});
+
+describe('a server without an authorization endpoint (RFC 8414 §2)', () => {
+  const forMachines = (url: string, changes: object = {}) => ({
+    status: 200,
+    body: { issuer: url, token_endpoint: `${url}/token`, ...changes },
+  });
+
+  it.each([{}, { authorization_endpoint: null }])(
+    'is found (%j); PKCE has nothing to protect there',
+    async (more) => {
+      const metadata = await discover((url) => ({ [OAUTH]: forMachines(url, more) }));
+      expect(metadata).toEqual({ issuer: raw?.url, token_endpoint: `${raw?.url}/token` });
+    },
+  );
+
+  it('is no place to send a person to, which is said with the ways that are open', async () => {
+    const device = { device_authorization_endpoint: 'https://as.example.com/device' };
+    const metadata = await discover((url) => ({ [OAUTH]: forMachines(url, device) }));
+    expect(() => requireBrowserServer(metadata)).toThrow(
+      expect.objectContaining({
+        code: 'discovery_failed',
+        message: `nobody can sign in to ${raw?.url} with a browser: its metadata names no authorization endpoint`,
+        hint: expect.stringMatching(/--client-credentials …\na person signs in with --device$/),
+      }),
+    );
+  });
+
+  it('is one that says so in each of its documents', async () => {
+    const metadata = await discover((url) => ({
+      [OAUTH]: forMachines(url),
+      [OIDC]: { status: 200, body: fakeMetadata(url) },
+    }));
+    expect(metadata.authorization_endpoint).toBe(`${raw?.url}/authorize`);
   });
 });

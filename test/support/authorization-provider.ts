@@ -9,6 +9,8 @@ import { parseJson, type ReadRequest } from './recorded-request.ts';
 export interface ProviderOptions {
   /** Lifetime of access tokens, asked for each one when it is a function. Default 3600. */
   accessTokenSeconds?: number | (() => number);
+  /** Lifetime of ID tokens, asked for each one when it is a function. Default 3600. */
+  idTokenSeconds?: number | (() => number);
   /** Default `opaque`. A `jwt` stays valid until it expires, whatever is revoked. */
   accessTokenFormat?: 'opaque' | 'jwt';
   /** A new refresh token with every refresh; using an old one again revokes the whole family. Default true. */
@@ -26,6 +28,8 @@ export interface ProviderOptions {
   advertiseIss?: boolean;
   /** Offers the device flow (RFC 8628), to clients registered for its grant. Default false. */
   device?: boolean;
+  /** Tells who somebody is at the userinfo endpoint alone; the ID token has only `sub`. Default: both. */
+  namesAtUserinfo?: boolean;
   /** Gives machines tokens for their own credentials (RFC 6749 §4.4), to clients with that grant. Default false. */
   clientCredentials?: boolean;
   /** Takes authorization requests only beforehand (RFC 9126). Default false. */
@@ -148,7 +152,7 @@ function fixedConfiguration(options: ProviderOptions): Configuration {
     })),
     claims: { openid: ['sub'], email: ['email', 'email_verified'] },
     clientBasedCORS: () => false,
-    conformIdTokenClaims: false,
+    conformIdTokenClaims: options.namesAtUserinfo === true,
     // Operators close their browser; what they granted must outlive the browser's session.
     expiresWithSession: () => false,
     findAccount: (_ctx, accountId) => ({
@@ -172,7 +176,7 @@ function fixedConfiguration(options: ProviderOptions): Configuration {
       AuthorizationCode: A_MINUTE_SECONDS,
       ClientCredentials: options.accessTokenSeconds ?? AN_HOUR_SECONDS,
       DeviceCode: TEN_MINUTES_SECONDS,
-      IdToken: AN_HOUR_SECONDS,
+      IdToken: options.idTokenSeconds ?? AN_HOUR_SECONDS,
       Interaction: AN_HOUR_SECONDS,
       Grant: TWO_WEEKS_SECONDS,
       RefreshToken: TWO_WEEKS_SECONDS,

@@ -12,8 +12,8 @@ export interface IdentityWorld {
   exchange: TokenExchange;
   /** Takes the company's own tokens, and those exchanged for it. */
   internal: McpTestServer;
-  /** Signs a person in as `corp@person`. */
-  signIn(person: string): Promise<LoginResult>;
+  /** Signs a person in as `corp@person`, with further arguments. */
+  signIn(person: string, more?: string[]): Promise<LoginResult>;
   close(): Promise<void>;
 }
 
@@ -34,9 +34,9 @@ export async function startIdentityWorld(options: AuthorizationServerOptions = {
   const internal = await startInternal(authorizationServer, exchange);
   return {
     ...{ journey, exchange, internal, corp: authorizationServer.issuer },
-    async signIn(person) {
+    async signIn(person, more = []) {
       const args = ['login', authorizationServer.issuer, '--name', 'corp', '--account', person];
-      const process = journey.start([...args, '--no-browser', '--json']);
+      const process = journey.start([...args, ...more, '--no-browser', '--json']);
       const [line = ''] = await process.waitFor(/^\{"event":"authorization_url".*$/m);
       const { url } = JSON.parse(line) as { url: string };
       process.write(await authorizationServer.approve(url, { account: person }));

@@ -15,6 +15,7 @@ export interface MachineOptions {
   clientId?: string;
   clientSecretFile?: string;
   clientKeyFile?: string;
+  generateClientKey?: boolean;
   authMethod?: AuthMethod;
   scope?: string[];
   resource?: string | false;
@@ -35,6 +36,7 @@ export function readMachine(options: MachineOptions): Omit<NewConnection, 'name'
     ...{ clientId, authMethod, grant },
     clientSecret: secret(options.clientSecretFile, '--client-secret-file'),
     clientKey: secret(options.clientKeyFile, '--client-key-file'),
+    generateKey: options.generateClientKey,
     scopes: options.scope,
     pinnedIssuer: options.issuer,
     pinnedResource: resource === false ? undefined : resource,
@@ -73,17 +75,25 @@ function lasting(file: string): string {
 
 /** The client and what it shows must fit together. */
 function requireClient(options: MachineOptions, { kind }: Grant): void {
-  const { clientId, clientSecretFile, clientKeyFile, authMethod } = options;
-  const proofs = [clientSecretFile, clientKeyFile].filter((each) => each !== undefined);
-  if (proofs.length === 2) {
-    throw new BrokerError('usage', 'a client has a secret or a key, not both', {
-      hint: 'leave out --client-secret-file or --client-key-file',
+  const { clientId, clientSecretFile, clientKeyFile, generateClientKey, authMethod } = options;
+  const proofs = [clientSecretFile, clientKeyFile, generateClientKey].filter((each) => each !== undefined);
+  if (proofs.length > 1) {
+    throw new BrokerError('usage', 'a client has one secret or one key, not both', {
+      hint: 'choose one of --client-secret-file, --client-key-file and --generate-client-key',
+    });
+  }
+  if (generateClientKey && authMethod !== undefined && authMethod !== 'private_key_jwt') {
+    throw new BrokerError('usage', `a key is of no use for ${authMethod}`, {
+      hint: 'leave out --auth-method: with a key it is private_key_jwt',
     });
   }
   if (clientId === undefined && (kind !== 'jwt_bearer' || proofs.length > 0 || authMethod !== undefined))
     throw missing('--client-id <id>', 'the OAuth client');
   if (kind === 'client_credentials' && proofs.length === 0)
-    throw missing('--client-secret-file <file> or --client-key-file <file>', 'what the client shows');
+    throw missing(
+      '--client-secret-file <file>, --client-key-file <file> or --generate-client-key',
+      'what the client shows',
+    );
 }
 
 /** Something that cannot be left out. */

@@ -42,6 +42,7 @@ const OPTIONS: Record<Way, Option[]> = {
     new Option('--client-id <id>', 'OAuth client at the server'),
     new Option('--client-secret-file <file>', 'its secret; - for stdin'),
     new Option('--client-key-file <file>', 'its private key (PEM or JWK), for private_key_jwt'),
+    new Option('--generate-client-key', 'make that key here, and print the public half to register'),
     new Option('--auth-method <method>', 'how the client authenticates').choices(AUTH_METHODS),
     new Option('--scope <scope>', 'ask for this scope (repeatable)').argParser(collectScopes),
     new Option('--issuer <url>', 'the authorization server you vouch for, whatever is announced'),
@@ -69,7 +70,7 @@ const WORDS: Record<Way, string> = {
 };
 
 /** Options of a machine that a server of identities has too: our client at its own authorization server. */
-const SHARED = ['--client-id', '--client-secret-file', '--scope'];
+const SHARED = ['--client-id', '--client-secret-file', '--client-key-file', '--auth-method', '--scope'];
 
 /** Adds the options, under a heading for each way. */
 export function addWays(command: Command): void {

@@ -1,9 +1,10 @@
 import { Command } from 'commander';
+import type { AddedMachineView } from '../../broker/add.ts';
 import type { IdentityServerView, NewIdentityServer } from '../../broker/add-identity.ts';
 import type { AddedView } from '../../broker/add-static.ts';
 import type { Addition } from '../../broker/add-words.ts';
 import { requireConnectionName } from '../../core/names.ts';
-import { BrokerError } from '../../errors.ts';
+import { BrokerError, printable } from '../../errors.ts';
 import { readSecretFile } from '../arguments.ts';
 import { asOperator, openSession } from '../session.ts';
 import { resultJson, say, succeed } from '../terminal.ts';
@@ -58,12 +59,11 @@ async function run(name: string, options: AddOptions, command: Command): Promise
     if (url === undefined) throw missing('--url <url>', 'the URL of the MCP server');
     if (addition.way === 'identity')
       return tellIdentity(await broker.addIdentity({ ...addition.wanted, url }), options);
-    const view: AddedView =
-      addition.way === 'entered'
-        ? await broker.addStatic({ ...addition.wanted, url })
-        : await broker.add({ ...addition.wanted, url });
+    if (addition.way === 'machine')
+      return tellMachine(await broker.add({ ...addition.wanted, url }), options);
+    const view: AddedView = await broker.addStatic({ ...addition.wanted, url });
     if (options.json) return resultJson(view);
-    succeed(`${view.name} is added${way === 'machine' ? ', and its first token is here' : ''}`);
+    succeed(`${view.name} is added`);
     for (const note of view.notes ?? []) say(`  note: ${note}`);
     say(`\nnext: broker agent add <name> --allow ${view.name}`);
   }).catch((error: unknown) => {
@@ -106,23 +106,42 @@ function chooseWay(options: AddOptions): Way {
 }
 
 function readIdentity(options: AddOptions): Omit<NewIdentityServer, 'name' | 'url'> {
-  const { identity: source = '', forward, exchange, clientId, clientSecretFile } = options;
+  const { identity: source = '', forward, exchange, clientId, clientSecretFile, clientKeyFile } = options;
   if (Boolean(forward) === Boolean(exchange)) {
     throw new BrokerError('usage', 'say what becomes of the users’ tokens', {
       hint: '--exchange gets one of this server for each; --forward sends theirs as it is, although it was issued for another',
     });
   }
-  if (forward && clientId !== undefined) {
-    throw new BrokerError('usage', '--client-id goes with --exchange', {
-      hint: 'leave it out: what is forwarded is asked for nowhere',
+  if (clientSecretFile !== undefined && clientKeyFile !== undefined) {
+    throw new BrokerError('usage', 'a client has one secret or one key, not both', {
+      hint: 'leave out --client-secret-file or --client-key-file',
     });
   }
+  const secret = (file: string | undefined, flag: string) =>
+    file === undefined ? undefined : readSecretFile(file, flag);
   return {
-    ...{ source, clientId, scopes: options.scope },
+    ...{ source, clientId, scopes: options.scope, authMethod: options.authMethod },
     mode: forward ? 'forward' : 'exchange',
-    clientSecret:
-      clientSecretFile === undefined ? undefined : readSecretFile(clientSecretFile, '--client-secret-file'),
+    clientSecret: secret(clientSecretFile, '--client-secret-file'),
+    clientKey: secret(clientKeyFile, '--client-key-file'),
   };
+}
+
+function tellMachine(view: AddedMachineView, { json }: AddOptions): void {
+  const { name, client_id, issuer, client_jwks, is_key_new } = view;
+  if (json) {
+    resultJson(view);
+    return;
+  }
+  succeed(`${name} is added, ${is_key_new ? 'and has a key of its own' : 'and its first token is here'}`);
+  if (client_jwks) {
+    const whose = `the client ${printable(client_id ?? '')} at ${printable(issuer ?? '')}`;
+    say(`\n${is_key_new ? 'register this public key for' : 'the public key is as it was for'} ${whose}:\n`);
+    say(`  ${JSON.stringify(client_jwks)}`);
+  }
+  if (is_key_new)
+    say(`\nwhen it is registered: broker refresh ${name}\n(broker show ${name} tells the key again)`);
+  else say(`\nnext: broker agent add <name> --allow ${name}`);
 }
 
 function tellIdentity(view: IdentityServerView, { json, forward }: AddOptions): void {

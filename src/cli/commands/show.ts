@@ -56,6 +56,7 @@ function lines(view: ConnectionView): [string, string | undefined][] {
     ['recovery', view.refresh_token ? `${view.recovery} when the answer to a refresh was lost` : undefined],
     ['must be', told(view.expected_account)],
     ['client auth', told(view.auth_method)],
+    ['client jwks', view.client_jwks && JSON.stringify(view.client_jwks)],
     ['issuer pinned', told(view.pinned_issuer)],
     ['resource pinned', told(view.pinned_resource)],
     ['resource', view.resource_parameter && 'not named in requests (RFC 8707 left out)'],
