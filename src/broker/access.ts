@@ -30,11 +30,12 @@ export async function findFor(
   name: string,
   mode?: AccessMode,
 ): Promise<StoredConnection> {
-  const found = await memory.recall(`connection ${name}`, () =>
+  const look = () =>
     vault.run(function* () {
       return (yield* findConnection(name)) ?? (yield* findDerived(name));
-    }),
-  );
+    });
+  // Who only looks is also told when it was last used, which is not remembered.
+  const found = mode === undefined ? await look() : await memory.recall(`connection ${name}`, look);
   if (found === 'no_link' && isVisible(caller, name)) throw noLink(name, await serverOf(vault, name));
   const stored = found === 'no_link' ? undefined : found;
   if (!stored || !isVisible(caller, name)) {

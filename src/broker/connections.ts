@@ -54,6 +54,8 @@ export interface ConnectionView {
   pkce?: string;
   requested_scope?: string;
   authorization_parameters?: string;
+  /** What a tool's error says when the login has ended. */
+  ended_login_texts?: string;
   network?: string;
   grant?: string;
   created_at: string;
@@ -147,6 +149,7 @@ function settingsView({ recovery, ...settings }: ServerSettings): Partial<Connec
     ...given('pkce', unusual.pkce),
     ...given('requested_scope', unusual.scopes?.join(' ')),
     ...given('authorization_parameters', readable(unusual.authorizationParameters)),
+    ...given('ended_login_texts', unusual.endedLoginTexts?.join(' · ')),
     ...given('network', unusual.network),
     ...given('grant', unusual.grant && describeGrant(unusual.grant)),
   };

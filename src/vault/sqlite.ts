@@ -98,7 +98,6 @@ class SqliteConnection implements SqliteDatabase {
   readonly #prepared = new Map<string, Prepared>();
   #closed = false;
   #changes = 0;
-  #foreign: number | undefined;
 
   constructor(path: string, clock: Clock) {
     this.#path = path;
@@ -139,16 +138,10 @@ class SqliteConnection implements SqliteDatabase {
     return statement.all(...(parameters as (string | number | null)[]));
   }
 
-  /** SQLite counts the commits of others, and is asked once for each turn of the event loop; ours are counted here. */
+  /** SQLite counts the commits of others; our own are counted here. */
   version(): string {
-    if (this.#foreign === undefined) {
-      const [row] = this.execute('PRAGMA data_version', []) as { data_version: number }[];
-      this.#foreign = row?.data_version ?? 0;
-      setImmediate(() => {
-        this.#foreign = undefined;
-      }).unref();
-    }
-    return `${this.#foreign} ${this.#changes}`;
+    const [row] = this.#prepare('PRAGMA data_version').statement.all() as { data_version: number }[];
+    return `${row?.data_version} ${this.#changes}`;
   }
 
   #prepare(sql: string): Prepared {

@@ -111,7 +111,7 @@ describe('a key that is given', () => {
   it('is refused before anybody is asked when it cannot sign', async () => {
     const key = { authMethod: undefined, clientSecret: undefined, clientKey: new Secret('fake words') };
     await expect(broker.add(byPost(world.mcp.url, { clientId: 'by-key', ...key }))).rejects.toMatchObject({
-      ...{ code: 'config_error', message: expect.stringMatching(/neither an unencrypted PEM/) },
+      ...{ code: 'usage', message: expect.stringMatching(/neither an unencrypted PEM/) },
     });
     expect(world.authorizationServer.requests.filter(({ path }) => path.startsWith('/.well-known/'))).toEqual(
       [],

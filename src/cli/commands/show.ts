@@ -65,6 +65,7 @@ function lines(view: ConnectionView): [string, string | undefined][] {
     ['PKCE', view.redirect_uri && view.pkce && 'assumed, the server does not announce it'],
     ['asked scope', told(view.requested_scope)],
     ['asked also', told(view.authorization_parameters)],
+    ['ended login', told(view.ended_login_texts)],
     ['network', view.network && 'private: its URLs may lead into the local network'],
     ['tokens by', told(view.grant)],
     ['dead token', view.dead_token_errors && `said as ${told(view.dead_token_errors)}`],
