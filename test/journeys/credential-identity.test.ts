@@ -171,15 +171,14 @@ describe('broker add --identity refuses', () => {
     expectFailure(await addInternal('--forward', '--exchange'), 64, /say what becomes of the users’ tokens$/);
     expectFailure(await addInternal('--forward', '--client-id', 'x'), 64, /needs no client$/);
     const needless = await addInternal('--exchange', '--issuer', world.corp, '--no-resource');
-    expectFailure(needless, 64, /^error: --issuer and --resource would change nothing here$/);
+    expectFailure(
+      needless,
+      64,
+      /^error: --issuer goes with a machine’s own credentials, not with the identity of users$/,
+    );
     const { url } = world.internal;
     const nobody = ['add', 'internal', '--url', url, '--identity', 'nobody', '--forward'];
     expectFailure(await run(...nobody), 64, /there are no identities called "nobody"$/);
-    expectFailure(
-      await addInternal('--forward', '--client-id', 'x'),
-      64,
-      /--client-id goes with --exchange$/,
-    );
     const account = ['add', 'internal@alice', '--url', url, '--identity', 'corp', '--forward'];
     expectFailure(await run(...account), 64, /internal@alice names an account/);
   });

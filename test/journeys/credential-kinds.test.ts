@@ -344,16 +344,6 @@ describe('broker add of a credential refuses', () => {
       /goes with what is entered by hand, not with a machine’s own credentials$/,
     ],
     [
-      'a client of a token',
-      () => ['--bearer-file', write('t', PAT), '--client-id', 'x', '--generate-client-key'],
-      /--generate-client-key and --client-id would change nothing here$/,
-    ],
-    [
-      'an exchange of a token',
-      () => ['--bearer-file', write('t', PAT), '--exchange'],
-      /--exchange would change nothing here$/,
-    ],
-    [
       'two secrets from stdin',
       () => ['--header', 'A', '--value-file', '-', '--header', 'B', '--value-file', '-'],
       /only one secret can come from stdin$/,
