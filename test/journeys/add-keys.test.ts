@@ -1,13 +1,12 @@
 /** A machine's own key: made by the broker, or given in a file. */
 import { generateKeyPairSync } from 'node:crypto';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { call } from '../support/http-call.ts';
 import { expectFailure, type Journey, startJourney } from '../support/journey.ts';
 import { withMachines } from '../support/machine-client.ts';
 import { registerMachine } from '../support/registered-machine.ts';
-import { rowsOf } from '../support/vault-file.ts';
 
 let journey: Journey;
 
