@@ -5,7 +5,7 @@ import type { Broker } from './broker/index.ts';
 import type { Clock } from './clock.ts';
 import { callbackUriAmong, callbackUriAt } from './core/callback-uri.ts';
 import { BrokerError } from './errors.ts';
-import { createApp } from './http/app.ts';
+import { createHandler } from './http/app.ts';
 import { type ListenAddress, type Listener, type ListenOptions, listen } from './http/listen.ts';
 import type { Log } from './log.ts';
 import { createCatalogue } from './mcp/catalogue.ts';
@@ -50,7 +50,7 @@ export async function startDaemon(
       const listener = await listen(address, options, (port) => {
         const hosts = port === undefined ? undefined : hostsFor(port, options);
         const baseUrl = baseUrlFor(address, port, options);
-        return createApp({
+        return createHandler({
           broker,
           clock,
           log,

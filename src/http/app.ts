@@ -1,7 +1,6 @@
 /** The HTTP API. The order of `app.use` is its table of contents. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { RequestListener } from 'node:http';
 import express, { type Express, type Request } from 'express';
-import type { Caller } from '../broker/context.ts';
 import type { Broker } from '../broker/index.ts';
 import type { Clock } from '../clock.ts';
 import { CALLBACK_ROUTE } from '../core/callback-uri.ts';
@@ -9,6 +8,7 @@ import type { Log } from '../log.ts';
 import { authenticate, callerOf } from './authenticate.ts';
 import { callbackRoute } from './callback.ts';
 import { connectionRoutes } from './connections.ts';
+import { type GatewayHandler, gatewayRoute } from './gateway-route.ts';
 import { type GuardOptions, guard } from './guard.ts';
 import { loginRoutes } from './logins.ts';
 import { oauthRoutes } from './oauth-token.ts';
@@ -26,16 +26,16 @@ export interface AppOptions extends GuardOptions {
   callbackUri: () => string | undefined;
 }
 
-/** One request of an agent to the MCP server of a connection. */
-export type GatewayHandler = (
-  caller: Caller,
-  connection: string,
-  request: IncomingMessage,
-  response: ServerResponse,
-) => Promise<void>;
+/** The handler for one listener. Calls of the gateway, which may be many, do not pass through the app. */
+export function createHandler(options: AppOptions): RequestListener {
+  const app = createApp(options);
+  const answerGateway = gatewayRoute(options);
+  return (request, response) => {
+    if (!answerGateway(request, response)) app(request, response);
+  };
+}
 
-/** The app for one listener. */
-export function createApp(options: AppOptions): Express {
+function createApp(options: AppOptions): Express {
   const { broker, clock, log, hosts, origins, baseUrl, callbackUri, gateway } = options;
   const app = express();
   app.disable('x-powered-by');
@@ -56,6 +56,7 @@ export function createApp(options: AppOptions): Express {
   app.get(CALLBACK_ROUTE, callbackRoute(broker, callbackUri));
   app.use('/v1/connections', authenticate(broker), connectionRoutes(broker, clock));
   app.use('/v1/logins', authenticate(broker), loginRoutes(broker, callbackUri));
+  // Names that are written in another way than `gatewayRoute` takes, such as with %40.
   app.all('/mcp/:name', authenticate(broker), (request: Request<{ name: string }>, response) =>
     gateway(callerOf(response), request.params.name, request, response),
   );

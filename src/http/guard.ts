@@ -4,6 +4,7 @@
  * A page can make a browser call 127.0.0.1, and by DNS rebinding under a name of its own. Such calls carry an
  * `Origin`, or a `Host` that is not ours; both are refused before anything else is looked at.
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import type { RequestHandler } from 'express';
 import { BrokerError } from '../errors.ts';
 
@@ -15,21 +16,29 @@ export interface GuardOptions {
 }
 
 /** Refuses foreign hosts and web pages, and marks every answer as not to be stored. */
-export function guard({ hosts, origins }: GuardOptions): RequestHandler {
+export function guard(options: GuardOptions): RequestHandler {
   return (request, response, next) => {
-    response.set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
-    const host = request.headers.host?.toLowerCase() ?? '';
-    if (hosts && !hosts.has(host) && !hosts.has(host.replace(/:\d+$/, ':*'))) {
-      throw new BrokerError('forbidden', 'this Host is not served here', {
-        hint: 'call the address the daemon listens on, or allow the name with: broker serve --allowed-host <name>',
-      });
-    }
-    const { origin } = request.headers;
-    if (origin !== undefined && !origins.has(origin)) {
-      throw new BrokerError('forbidden', 'calls from web pages are refused', {
-        hint: 'leave out the Origin header, or allow it with: broker serve --allowed-origin <origin>',
-      });
-    }
+    response.set(SAFE_HEADERS);
+    requireLocal(request.headers, options);
     next();
   };
+}
+
+/** Of every answer. */
+export const SAFE_HEADERS = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
+
+/** Throws `forbidden` for foreign hosts and web pages. */
+export function requireLocal(headers: IncomingHttpHeaders, { hosts, origins }: GuardOptions): void {
+  const host = headers.host?.toLowerCase() ?? '';
+  if (hosts && !hosts.has(host) && !hosts.has(host.replace(/:\d+$/, ':*'))) {
+    throw new BrokerError('forbidden', 'this Host is not served here', {
+      hint: 'call the address the daemon listens on, or allow the name with: broker serve --allowed-host <name>',
+    });
+  }
+  const { origin } = headers;
+  if (origin !== undefined && !origins.has(origin)) {
+    throw new BrokerError('forbidden', 'calls from web pages are refused', {
+      hint: 'leave out the Origin header, or allow it with: broker serve --allowed-origin <origin>',
+    });
+  }
 }

@@ -1,7 +1,9 @@
 /** Errors as `application/problem+json` (RFC 9457): the one table from code to status. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ErrorRequestHandler, RequestHandler } from 'express';
 import { BrokerError, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { SAFE_HEADERS } from './guard.ts';
 
 export interface Problem {
   type: string;
@@ -75,17 +77,34 @@ export const noSuchRoute: RequestHandler = (request) => {
 export function answerWithProblem(log: Log): ErrorRequestHandler {
   return (error, request, response, next) => {
     if (response.headersSent) return next(error);
-    const problem = toProblem(translateBodyError(error));
-    // The body parser's own status tells a body that is too large from one that is not JSON.
-    if (error?.type === 'entity.too.large') problem.status = 413;
-    const where = { method: request.method, path: request.path };
-    if (problem.status === 500) log.error({ err: error, ...where }, problem.title);
-    // Everybody is told so while a provider is down: a word for each, not a page.
-    else if (problem.status > 500) log.warn({ code: problem.code, ...where }, problem.detail);
-    if (problem.retry_after !== undefined) response.set('Retry-After', String(problem.retry_after));
-    if (problem.status === 401) response.set('WWW-Authenticate', 'Bearer realm="mcp-token-broker"');
-    response.status(problem.status).type('application/problem+json').send(JSON.stringify(problem));
+    sendProblem(request, response, error, log);
   };
+}
+
+/** Answers with the error, which is also logged where it is ours. The answer must not have begun. */
+export function sendProblem(
+  request: IncomingMessage & { originalUrl?: string },
+  response: ServerResponse,
+  error: unknown,
+  log: Log,
+): void {
+  const problem = toProblem(translateBodyError(error));
+  // The body parser's own status tells a body that is too large from one that is not JSON.
+  if ((error as { type?: unknown } | undefined)?.type === 'entity.too.large') problem.status = 413;
+  const { method, originalUrl = request.url ?? '' } = request;
+  const where = { method, path: originalUrl.split('?')[0] };
+  if (problem.status === 500) log.error({ err: error, ...where }, problem.title);
+  // Everybody is told so while a provider is down: a word for each, not a page.
+  else if (problem.status > 500) log.warn({ code: problem.code, ...where }, problem.detail);
+  const body = JSON.stringify(problem);
+  response.writeHead(problem.status, {
+    'Content-Type': 'application/problem+json; charset=utf-8',
+    'Content-Length': Buffer.byteLength(body),
+    ...SAFE_HEADERS,
+    ...(problem.retry_after === undefined ? {} : { 'Retry-After': String(problem.retry_after) }),
+    ...(problem.status === 401 ? { 'WWW-Authenticate': 'Bearer realm="mcp-token-broker"' } : {}),
+  });
+  response.end(body);
 }
 
 function base(code: string, { status, title }: { status: number; title: string }): Omit<Problem, 'detail'> {
