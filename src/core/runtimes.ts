@@ -98,8 +98,8 @@ function wayRemarks({ program, format }: Runtime, way: Way, facts: SnippetFacts)
       ];
     case 'gateway':
       return [
-        `set ${KEY_VARIABLE} to the key of an agent; ${key}`,
-        `this needs the gateway (${daemonUrl}/mcp/…), which this version of the daemon does not have yet`,
+        `set ${KEY_VARIABLE} to the key of an agent; ${key} --mode gateway`,
+        'what it may use there: --tool-allow and --tool-deny of that command, and broker tools',
       ];
     case 'token': {
       // These run `broker` itself, which can also be the operator.

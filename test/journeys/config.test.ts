@@ -81,13 +81,13 @@ describe('broker config', () => {
     }
   });
 
-  it('says of the gateway that it is not there yet, also where that is the only way', async () => {
+  it('says how an agent gets to the gateway, also where that is the only way', async () => {
     const ways = [['claude-code', '--gateway'], ['n8n']];
     for (const running of ways.map((args) => config([...args, ...DEMO], agent))) {
       const { code, stdout, stderr } = await running;
       expect(code, stderr).toBe(0);
       expect(stdout).toContain(`${agent.BROKER_URL}/mcp/demo`);
-      expect(stderr).toMatch(/^- this needs the gateway .* does not have yet$/m);
+      expect(stderr).toMatch(/broker agent add <agent> --allow demo --mode gateway$/m);
     }
   });
 
