@@ -34,6 +34,7 @@ export async function findFor(
     vault.run(function* () {
       return (yield* findConnection(name)) ?? (yield* findDerived(name));
     });
+  if (caller.kind === 'operator') memory.catchUp();
   // Who only looks is also told when it was last used, which is not remembered.
   const found = mode === undefined ? await look() : await memory.recall(`connection ${name}`, look);
   if (found === 'no_link' && isVisible(caller, name)) throw noLink(name, await serverOf(vault, name));

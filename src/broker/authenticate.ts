@@ -50,6 +50,7 @@ export function createAuthenticate(parts: Parts): Authenticate {
 
   return async (key) => {
     const digest = keyDigest(key);
+    memory.catchUp();
     const holder = await memory.recall(`key ${digest}`, () => vault.run(() => findAgentByKey(digest)));
     if (!holder) throw unauthenticated();
     const { agent, keyAge } = holder;

@@ -1,13 +1,16 @@
 /**
- * What was read from the vault and is still so. Every request looks whether anything has changed since, in this process
- * or another, so an agent that was revoked or a login that was made counts at the very next one.
+ * What was read from the vault and is still so. Each request looks once, when it comes in, whether another process has
+ * changed anything; what this process changes counts at once. So an agent that was revoked or a login that was made
+ * counts at the very next request.
  *
  * Access tokens are held here opened; refresh tokens never.
  */
 import type { Vault } from '../vault/index.ts';
 
 export interface Memory {
-  /** What `load` gave the last time, unless the vault has changed; then what it gives now. */
+  /** Forgets everything if another process has changed anything. To be called when a request comes in. */
+  catchUp(): void;
+  /** What `load` gave the last time, unless that was forgotten; then what it gives now. */
   recall<T>(what: string, load: () => Promise<T>): Promise<T>;
 }
 
@@ -15,19 +18,31 @@ export interface Memory {
 const MOST_REMEMBERED = 10_000;
 
 /** The memory of one process. */
-export function createMemory(vault: Pick<Vault, 'version'>): Memory {
+export function createMemory({ changes, foreignVersion }: Pick<Vault, 'changes' | 'foreignVersion'>): Memory {
   const remembered = new Map<string, unknown>();
-  let version = '';
+  let foreign = foreignVersion();
+  let own = changes();
+
+  function forgetWhatChanged(): void {
+    if (own === changes() && remembered.size <= MOST_REMEMBERED) return;
+    own = changes();
+    remembered.clear();
+  }
 
   return {
+    catchUp() {
+      const now = foreignVersion();
+      if (now !== foreign) remembered.clear();
+      foreign = now;
+    },
     async recall<T>(what: string, load: () => Promise<T>): Promise<T> {
-      const now = vault.version();
-      if (now !== version || remembered.size > MOST_REMEMBERED) remembered.clear();
-      version = now;
+      forgetWhatChanged();
       if (remembered.has(what)) return remembered.get(what) as T;
+      const [ownBefore, foreignBefore] = [own, foreignVersion()];
       const loaded = await load();
       // What was read while something changed may be neither the old nor the new.
-      if (vault.version() === now && version === now) remembered.set(what, loaded);
+      const isStill = ownBefore === changes() && foreignBefore === foreignVersion();
+      if (isStill && foreignBefore === foreign) remembered.set(what, loaded);
       return loaded;
     },
   };

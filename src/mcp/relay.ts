@@ -3,12 +3,12 @@
  * must be looked for is it held, one message at a time.
  */
 import type { ServerResponse } from 'node:http';
-import { finished, pipeline, type Readable } from 'node:stream';
+import { pipeline, type Readable } from 'node:stream';
 import { BrokerError } from '../errors.ts';
 import { EventFilter } from './event-filter.ts';
 import { answerHeaders, isEventStream, isJson } from './headers.ts';
 import type { Hold } from './hold.ts';
-import { readUpTo } from './read-up-to.ts';
+import { readUpTo, whenOver } from './read-up-to.ts';
 import type { UpstreamAnswer } from './upstream.ts';
 
 export interface Relaying {
@@ -54,7 +54,7 @@ function pump(source: Readable, response: ServerResponse, progress: (bytes: numb
     if (!response.write(chunk)) source.pause();
   });
   response.on('drain', goOn);
-  finished(source, { writable: false }, (error) => {
+  whenOver(source, (error) => {
     response.off('drain', goOn);
     if (error) reject(error);
     else resolve();

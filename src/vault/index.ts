@@ -33,8 +33,10 @@ export interface Vault {
   readonly owner: string;
   run: Database['run'];
   transaction: Database['transaction'];
-  /** Another text whenever agents, connections, servers or keys may have changed, whichever process did it. */
-  version(): string;
+  /** How often this process may have changed agents, connections, servers or keys. Costs nothing. */
+  changes(): number;
+  /** Another number whenever another process has changed anything. Costs some microseconds. */
+  foreignVersion(): number;
   /** Throws `vault_unavailable` when the disk is too full to be sure of the next save. */
   requireSpace(): void;
   /** A namespace of the cache. */
@@ -65,7 +67,8 @@ export async function openVault({ path, masterKey, clock, create }: VaultOptions
       audit: createAudit(sealer, clock, owner),
       run: (steps) => database.run(steps),
       transaction: (steps) => database.transaction(steps),
-      version: () => database.version(),
+      changes: () => database.changes,
+      foreignVersion: () => database.foreignVersion(),
       requireSpace: () => requireSpace(path),
       cache: (namespace) => openCache(database, namespace),
       close: () => database.close(),

@@ -36,8 +36,10 @@ export interface SqliteDatabase extends Database {
   readonly connection: DatabaseSync;
   /** Runs one statement through the cache of prepared statements. */
   execute(sql: string, parameters: unknown[]): unknown[];
-  /** Another text whenever somebody, in this process or another, may have changed what `REMEMBERED` names. */
-  version(): string;
+  /** How often this process may have changed what `REMEMBERED` names. */
+  readonly changes: number;
+  /** Another number whenever another process has changed anything. */
+  foreignVersion(): number;
 }
 
 interface Prepared {
@@ -138,10 +140,13 @@ class SqliteConnection implements SqliteDatabase {
     return statement.all(...(parameters as (string | number | null)[]));
   }
 
-  /** SQLite counts the commits of others; our own are counted here. */
-  version(): string {
+  get changes(): number {
+    return this.#changes;
+  }
+
+  foreignVersion(): number {
     const [row] = this.#prepare('PRAGMA data_version').statement.all() as { data_version: number }[];
-    return `${row?.data_version} ${this.#changes}`;
+    return row?.data_version ?? 0;
   }
 
   #prepare(sql: string): Prepared {
