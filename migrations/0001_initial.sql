@@ -13,6 +13,16 @@ CREATE TABLE servers (
   created_at BIGINT NOT NULL
 );
 
+-- Tools of a server as somebody accepted them. Their digests are in the tool policy, which is what counts.
+CREATE TABLE pinned_tools (
+  server TEXT NOT NULL REFERENCES servers (name) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  definition TEXT NOT NULL,
+  accepted_at BIGINT NOT NULL,
+  PRIMARY KEY (server, name)
+);
+
 CREATE TABLE clients (
   id TEXT PRIMARY KEY,
   issuer TEXT NOT NULL,

@@ -19,22 +19,24 @@ import {
   warning,
 } from '../core/diagnosis.ts';
 import { isAlive } from '../core/refresh-policy.ts';
-import { headersOf } from '../core/token-set.ts';
 import { printable } from '../errors.ts';
 import { type ProbeAnswer, probeInitialize } from '../oauth/probe.ts';
-import { openTokenSet, type StoredConnection } from '../vault/connections.ts';
+import type { StoredConnection } from '../vault/connections.ts';
 import type { Vault } from '../vault/index.ts';
 import { DEFAULT_WARN_WITHIN_MS } from './check.ts';
 import { timestamp } from './connections.ts';
 import { type ClientFindings, examineClient } from './doctor-client.ts';
 import { type Doctor, examineServer, type ServerFindings, watchClocks } from './doctor-server.ts';
 import type { Patient } from './doctor-target.ts';
+import { type AskTools, examineTools, wayTo } from './doctor-tools.ts';
 
 /** A doctor with an open vault. */
 export interface ConnectionDoctor extends Doctor {
   vault: Vault;
   /** By row id: connections may share a client, and two at once would find its port taken by the other. */
   clients: Map<string | null, Promise<ClientFindings>>;
+  /** Undefined: nobody looks at tools. */
+  askTools: AskTools | undefined;
 }
 
 /** The steps of a connection, from `clock` on. All that ask somebody do it at the same time. */
@@ -49,6 +51,10 @@ export async function examineConnection(doctor: ConnectionDoctor, patient: Patie
     examineInitialize(watching, patient),
   ]);
   const initialize = isIdentity ? skipped('it tells who somebody is: there is no MCP server to call') : call;
+  const tools =
+    doctor.askTools && initialize.verdict === 'ok'
+      ? await examineTools(watching, patient, doctor.askTools)
+      : undefined;
   return [
     { step: 'clock', ...clockAgainstServers(watch.skews) },
     { step: 'discovery', ...discovery },
@@ -56,6 +62,7 @@ export async function examineConnection(doctor: ConnectionDoctor, patient: Patie
     { step: 'redirect', ...redirect },
     { step: 'token', ...examineToken(stored, doctor.clock.now()) },
     { step: 'initialize', ...initialize },
+    ...(tools ? [{ step: 'tools' as const, ...tools }] : []),
   ];
 }
 
@@ -124,23 +131,20 @@ function codeOf({ state }: StoredConnection) {
 }
 
 async function examineInitialize(doctor: ConnectionDoctor, patient: Patient): Promise<Outcome> {
-  const { vault, clock, fetchFor } = doctor;
   const { stored, server } = patient;
-  if (!isAlive(stored, clock.now())) {
+  if (!isAlive(stored, doctor.clock.now())) {
     const refresh = isRenewable(stored) && stored.state !== 'login_required';
     return skipped(
       'there is no token that lives, and a doctor gets none',
       refresh ? `broker refresh ${stored.name}` : undefined,
     );
   }
-  const { grant, network } = server.settings;
+  const { grant } = server.settings;
   if (stored.derivedFrom !== undefined && grant?.kind === 'exchange')
     return skipped('no token was exchanged for it yet', `broker token ${stored.name}`);
   try {
-    const credential = headersOf(await openTokenSet(vault.sealer, stored));
-    // Where nothing is discovered, nothing was learned of the network: an operator typed the URL.
-    const isTyped = isStatic(stored.kind) || grant?.kind === 'forward';
-    const answer = await probeInitialize(server.url, credential, fetchFor(isTyped ? 'private' : network));
+    const { credential, fetch } = await wayTo(doctor, patient);
+    const answer = await probeInitialize(server.url, credential, fetch);
     return judge(answer, patient);
   } catch (error) {
     return failedBy(error);

@@ -21,14 +21,17 @@ import {
 import { DEFAULT_SETTINGS } from '../core/server-settings.ts';
 import { BrokerError } from '../errors.ts';
 import type { Fetch } from '../oauth/http.ts';
-import { examineConnection } from './doctor-connection.ts';
+import { type ConnectionDoctor, examineConnection } from './doctor-connection.ts';
 import { type Doctor, examineServer, type ServerFindings, watchClocks } from './doctor-server.ts';
 import { type DoctorTarget, findPatients, type Patient, readDoctorTarget } from './doctor-target.ts';
+import type { AskTools } from './doctor-tools.ts';
 import { examineVault, type VaultFindings } from './doctor-vault.ts';
 import { networks } from './index.ts';
 
 export interface DoctorOptions {
   settings: Settings;
+  /** How a server is asked for its tools. Undefined: what rules name is not looked for. */
+  askTools?: AskTools | undefined;
   /** Seams, for tests. */
   clock?: Clock;
   fetch?: Fetch;
@@ -42,7 +45,7 @@ export interface DoctorOptions {
  * and `not_found`; what else can be wrong is a finding.
  */
 export async function diagnose(
-  { settings, clock = systemClock, fetch }: DoctorOptions,
+  { settings, clock = systemClock, fetch, askTools }: DoctorOptions,
   words?: string,
 ): Promise<Diagnosis[]> {
   const target = words === undefined ? undefined : readDoctorTarget(words);
@@ -53,7 +56,7 @@ export async function diagnose(
   try {
     const patients = findings?.vault ? await findPatients(findings.vault, target) : [];
     if (findings && (patients.length > 0 || !target))
-      return await withVault(doctor, findings, patients, target);
+      return await withVault({ ...doctor, askTools }, findings, patients, target);
     if (target?.url !== undefined) return [await unconnected(doctor, target, target.url, findings)];
     if (findings?.vault) throw unknown(target as DoctorTarget);
     return [{ target: words as string, steps: unreachable(findings as VaultFindings) }];
@@ -63,7 +66,7 @@ export async function diagnose(
 }
 
 async function withVault(
-  { vault, ...doctor }: Doctor,
+  { vault, ...doctor }: Doctor & Pick<ConnectionDoctor, 'askTools'>,
   { key, files, clock }: VaultFindings,
   patients: Patient[],
   target: DoctorTarget | undefined,

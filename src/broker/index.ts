@@ -64,6 +64,7 @@ import {
   tokenForClient,
 } from './token-for-client.ts';
 import { type GrantedToken, getToken, type TokenQuery } from './tokens.ts';
+import { type RuleChanges, type RulesView, setToolRules, toolRules } from './tool-rules.ts';
 import { createWebLogins, type WebLogins } from './web-login.ts';
 
 export interface BrokerOptions {
@@ -118,6 +119,10 @@ export interface Broker {
     note(caller: Caller, call: GatewayCall): void;
     /** The same for one that is refused: on disk when it resolves. */
     noteRefused(caller: Caller, call: GatewayCall): Promise<void>;
+    /** What agents may use at a connection, or at the only one of a server. */
+    rules(name: string): Promise<RulesView>;
+    /** Changes the rules of a server. False: they were so already. */
+    setRules(server: string, changes: RuleChanges): Promise<boolean>;
   };
   agents: {
     add(agent: NewAgent): Promise<{ agent: AgentView; key: Secret }>;
@@ -184,6 +189,8 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       sessions: createGatewaySessions(context),
       note: (caller, call) => noteCall(context, caller, call),
       noteRefused: (caller, call) => noteRefusedCall(context, caller, call),
+      rules: (name) => toolRules(context, name),
+      setRules: (server, changes) => setToolRules(context, server, changes),
     },
     agents: {
       add: (agent) => addAgent(context, agent),

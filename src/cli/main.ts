@@ -20,6 +20,7 @@ import { refreshCommand } from './commands/refresh.ts';
 import { serveCommand } from './commands/serve.ts';
 import { showCommand } from './commands/show.ts';
 import { tokenCommand } from './commands/token.ts';
+import { toolsCommand } from './commands/tools.ts';
 import { EXIT_INTERNAL, EXIT_NOT_STARTED, EXIT_USAGE, exitCodeFor } from './exit-codes.ts';
 import { fillOptions, isOnlyTyped, optionName } from './option-sources.ts';
 import { resultJson, say, sayError, switchColourOff } from './terminal.ts';
@@ -84,6 +85,7 @@ export function buildProgram(): Command {
     doctorCommand(),
     logoutCommand(),
     agentCommand(),
+    toolsCommand(),
     keyCommand(),
     clientMetadataCommand(),
     configCommand(),

@@ -33,9 +33,10 @@ export function optionName(option: Option): string {
 
 /**
  * Whether only the command line sets it: elsewhere `url` is where the daemon is, for every command, and the daemon is
- * no MCP server to be added.
+ * no MCP server to be added. What is allowed to new agents is no rule for a server.
  */
 export function isOnlyTyped(command: Command, option: Option): boolean {
+  if (command.name() === 'tools') return optionName(option) !== 'json';
   return command.name() === 'add' && optionName(option) === 'url';
 }
 

@@ -13,7 +13,8 @@ export const STEPS = [
   'token',
   'initialize',
 ] as const;
-export type StepName = (typeof STEPS)[number];
+/** `tools` is there only where a rule names a tool. */
+export type StepName = (typeof STEPS)[number] | 'tools';
 
 export type Verdict = 'ok' | 'warning' | 'failed' | 'skipped';
 

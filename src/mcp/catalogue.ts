@@ -1,6 +1,6 @@
 /**
  * What servers say of their tools, for rules that depend on it. Asked for when it is needed, believed for a while, and
- * asked for anew once a server says that something changed.
+ * asked for anew once a server says that something changed, or an operator has accepted what is newer than that.
  */
 import type { Caller } from '../broker/context.ts';
 import type { UpstreamAccess } from '../broker/gateway.ts';
@@ -24,7 +24,11 @@ const BELIEVED_MS = 60_000;
 interface Entry {
   tools: Promise<KnownTools>;
   askedAt: number;
+  /** The pins at that time. */
+  pins: Pins;
 }
+
+type Pins = UpstreamAccess['policy']['server']['pins'];
 
 export function createCatalogue(parts: { broker: Broker; upstream: Upstream; clock: Clock }): Catalogue {
   const { clock } = parts;
@@ -37,10 +41,12 @@ export function createCatalogue(parts: { broker: Broker; upstream: Upstream; clo
 
   return {
     toolsOf(caller, access) {
-      const { connection } = access;
+      const { connection, policy } = access;
+      const { pins } = policy.server;
       const before = entries.get(connection);
-      if (before && Math.abs(clock.now() - before.askedAt) < BELIEVED_MS) return before.tools;
-      const entry = { tools: ask(caller, access), askedAt: clock.now() };
+      const isRecent = before && Math.abs(clock.now() - before.askedAt) < BELIEVED_MS;
+      if (isRecent && areSame(before.pins, pins)) return before.tools;
+      const entry = { tools: ask(caller, access), askedAt: clock.now(), pins };
       entries.set(connection, entry);
       // Callers that wait for it are told; the next one asks again.
       entry.tools.catch(() => {
@@ -53,4 +59,9 @@ export function createCatalogue(parts: { broker: Broker; upstream: Upstream; clo
       if (method === 'notifications/tools/list_changed') entries.delete(connection);
     },
   };
+}
+
+/** Rules are read anew when anything in the vault has changed, and mostly are what they were. */
+function areSame(one: Pins, other: Pins): boolean {
+  return one === other || JSON.stringify(one) === JSON.stringify(other);
 }

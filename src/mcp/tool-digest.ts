@@ -12,15 +12,16 @@ export function knownTool(definition: Readonly<Record<string, unknown>>): KnownT
     typeof annotations === 'object' &&
     annotations !== null &&
     (annotations as { readOnlyHint?: unknown }).readOnlyHint === true;
-  return { digest: hash('sha256', canonical(definition), 'base64url'), isReadOnly };
+  // Not part of what a tool is: it may differ from answer to answer. Further down it would be a name like any other.
+  const { _meta, ...told } = definition;
+  return { digest: hash('sha256', canonical(told), 'base64url'), isReadOnly };
 }
 
-/** JSON with members in order. `_meta` is not part of what a tool is: it may differ from answer to answer. */
+/** JSON with members in order. */
 function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
   const members = Object.entries(value)
-    .filter(([name]) => name !== '_meta')
     .sort(([one], [other]) => (one < other ? -1 : 1))
     .map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`);
   return `{${members.join(',')}}`;

@@ -35,6 +35,7 @@ describe('the tree of commands', () => {
         'agent set',
         'agent rotate',
         'agent revoke',
+        'tools',
         'key',
         'key status',
         'key rotate',
@@ -58,6 +59,8 @@ describe('the tree of commands', () => {
         ({ long, envVar }) =>
           long !== '--version' &&
           !(command.name() === 'add' && long === '--url') &&
+          // A rule of a server is typed, or it is none.
+          !(command.name() === 'tools' && long !== '--json') &&
           envVar !== `BROKER_${long?.slice(2).toUpperCase().replaceAll('-', '_')}`,
       );
       expect(missing.map(({ flags }) => flags)).toEqual([]);
@@ -140,6 +143,8 @@ describe('the built program', () => {
     [['login', 'https://mcp.example.com/mcp', '--timeout', 'soon']],
     [['agent', 'add', 'a', '--allow', 'a', '--mode', 'all']],
     [['agent', 'add', 'a', '--allow', 'a', '--rate', '0/m']],
+    [['tools']],
+    [['tools', 'a', '--allow']],
     [['serve', '--socket-mode', '999']],
     [['config', 'nonsense']],
     [['push', 'a']],

@@ -16,7 +16,8 @@ export function doctorCommand(): Command {
     .action(async (target: string | undefined, { json }: { json?: boolean }, command: Command) => {
       const { settings } = openSession(command);
       const { diagnose } = await import('../../broker/doctor.ts');
-      const diagnoses = await diagnose({ settings }, target);
+      const { askTools } = await import('../../mcp/list-tools.ts');
+      const diagnoses = await diagnose({ settings, askTools }, target);
       if (json) resultJson(target !== undefined && diagnoses.length === 1 ? diagnoses[0] : diagnoses);
       else for (const line of lines(diagnoses)) result(line);
       process.exitCode = diagnosisCode(diagnoses);
