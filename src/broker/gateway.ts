@@ -43,8 +43,6 @@ export async function openUpstream(
   name: string,
   query: Pick<TokenQuery, 'rejectedGeneration'> = {},
 ): Promise<UpstreamAccess> {
-  // Its body may have taken a while to come.
-  context.memory.catchUp();
   const stored = await findFor(context, caller, name, 'gateway');
   const server = await serverOf(context, parseConnectionName(name)?.server ?? '');
   if (!server)
