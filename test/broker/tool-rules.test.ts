@@ -28,8 +28,10 @@ describe('the rules of a server', () => {
   it('change where they are named, count for other processes at once, and are written down', async () => {
     const other = await world.openBroker();
     const { key } = await broker.agents.add(newAgent({ modes: ['gateway'] }));
-    const agent = await other.agents.authenticate(key);
-    const seen = async () => (await other.gateway.open({ kind: 'agent', agent }, 'coda')).policy.server;
+    const seen = async () => {
+      const agent = await other.agents.authenticate(key);
+      return (await other.gateway.open({ kind: 'agent', agent }, 'coda')).policy.server;
+    };
     expect(await seen()).toMatchObject({ tools: { allow: [], deny: [] }, readOnly: false, pins: null });
 
     expect(await broker.gateway.setRules('coda', { deny: ['delete_*'], readOnly: true })).toBe(true);
