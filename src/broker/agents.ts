@@ -3,6 +3,7 @@ import type { AccessMode, Agent } from '../core/access-policy.ts';
 import {
   type AgentChanges,
   changeRights,
+  type LimitChanges,
   namedConnections,
   type Rights,
   requireAgentName,
@@ -28,6 +29,14 @@ export interface NewAgent {
   /** Tool patterns. Default: every tool that is not denied. */
   toolAllow?: string[] | undefined;
   toolDeny?: string[] | undefined;
+  /** Prompt patterns. Default: as the tools let it. */
+  promptAllow?: string[] | undefined;
+  promptDeny?: string[] | undefined;
+  /** URIs, in which `*` stands for anything. */
+  resourceAllow?: string[] | undefined;
+  resourceDeny?: string[] | undefined;
+  /** What it may take up of the gateway. Default: see `core/call-limits.ts`. */
+  limits?: LimitChanges | undefined;
   /** Default: as often as it likes. */
   rate?: RateLimit | null | undefined;
   admin: boolean;

@@ -2,12 +2,15 @@
  * What the gateway needs to know of a call before it lets it through: where the server is, with which credential, and
  * what this agent may use there.
  */
+import { isDeepStrictEqual } from 'node:util';
+import { isLive } from '../core/access-policy.ts';
 import { NO_RULES, OPEN_SERVER, type Policy } from '../core/gateway-policy.ts';
 import { parseConnectionName } from '../core/names.ts';
 import type { Network } from '../core/server-settings.ts';
 import { BrokerError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
-import type { Server } from '../vault/servers.ts';
+import { findAgent } from '../vault/agents.ts';
+import { findServer, type Server } from '../vault/servers.ts';
 import { findFor } from './access.ts';
 import type { Caller, Context } from './context.ts';
 import { obtainHeaders } from './headers.ts';
@@ -30,6 +33,8 @@ export interface UpstreamAccess {
   /** Fingerprint of the token sent. Null: it is no token. */
   token: string | null;
   policy: Policy;
+  /** Whether the caller may still use it, by the same rules; for streams that stay open. */
+  isStillSo(): Promise<boolean>;
 }
 
 /**
@@ -59,7 +64,27 @@ export async function openUpstream(
     generation: granted.generation,
     token,
     policy: policyFor(caller, name, server),
+    isStillSo: () => isStillSo(context, caller, name, server),
   };
+}
+
+/** A new agent of the same name is another one. */
+async function isStillSo(
+  { vault, clock }: Context,
+  caller: Caller,
+  name: string,
+  { policy: before }: Server,
+): Promise<boolean> {
+  if (caller.kind === 'operator') return true;
+  return vault.run(function* () {
+    const agent = yield* findAgent(caller.agent.name);
+    const server = yield* findServer(parseConnectionName(name)?.server ?? '');
+    if (!agent || !server || agent.createdAt !== caller.agent.createdAt) return false;
+    return (
+      isLive(agent, clock.now()) &&
+      isDeepStrictEqual([agent.policy, server.policy], [caller.agent.policy, before])
+    );
+  });
 }
 
 /** The operator, who wrote the rules, is bound by none. */

@@ -4,9 +4,11 @@
  */
 import { BrokerError, quote } from '../errors.ts';
 import type { AccessMode, AgentPolicy } from './access-policy.ts';
+import { type CallLimits, requireSensible } from './call-limits.ts';
+import { isResourcePattern, NO_RULES } from './gateway-policy.ts';
 import { isAgentName, isConnectionPattern } from './names.ts';
 import type { RateLimit } from './rate-limit.ts';
-import { connectionOfToolPattern, isToolPattern } from './tool-policy.ts';
+import { connectionOfToolPattern, isToolPattern, type ToolPolicy } from './tool-policy.ts';
 
 /** A policy and its end. */
 export interface Rights {
@@ -25,10 +27,20 @@ export interface AgentChanges {
   /** In place of all there are. Empty: every tool that is not denied. */
   toolAllow?: string[] | undefined;
   toolDeny?: string[] | undefined;
+  promptAllow?: string[] | undefined;
+  promptDeny?: string[] | undefined;
+  /** URIs, in which `*` stands for anything. */
+  resourceAllow?: string[] | undefined;
+  resourceDeny?: string[] | undefined;
+  /** Null: the default again. */
+  limits?: LimitChanges | undefined;
   rate?: RateLimit | null | undefined;
   admin?: boolean | undefined;
   expiresAt?: number | null | undefined;
 }
+
+/** Undefined: as it was. Null: the default again. */
+export type LimitChanges = { [name in keyof CallLimits]?: number | null | undefined };
 
 /** Ends later than this are mistakes, and dates beyond it cannot be written down (RFC 3339). */
 const LAST_EXPIRY = Date.UTC(9999, 11, 31);
@@ -47,10 +59,8 @@ export function changeRights({ policy, expiresAt }: Rights, changes: AgentChange
     policy: {
       allow: changeAllow(policy.allow, changes),
       modes: changes.modes ?? policy.modes,
-      tools: {
-        allow: changes.toolAllow ?? policy.tools.allow,
-        deny: changes.toolDeny ?? policy.tools.deny,
-      },
+      tools: changeRules(policy.tools, changes.toolAllow, changes.toolDeny),
+      ...changeOptional(policy, changes),
       rate: changes.rate === undefined ? policy.rate : changes.rate,
       admin: changes.admin ?? policy.admin,
     },
@@ -62,12 +72,40 @@ export function changeRights({ policy, expiresAt }: Rights, changes: AgentChange
 }
 
 /** Connections the wishes name in full, so that one can look whether they are there. Each once. */
-export function namedConnections({ allow, addAllow, toolAllow, toolDeny }: AgentChanges): string[] {
-  const ofTools = [...(toolAllow ?? []), ...(toolDeny ?? [])].flatMap(
-    (pattern) => connectionOfToolPattern(pattern) ?? [],
-  );
-  const patterns = [...(allow ?? []), ...(addAllow ?? []), ...ofTools];
+export function namedConnections(changes: AgentChanges): string[] {
+  const { allow, addAllow, toolAllow, toolDeny, promptAllow, promptDeny } = changes;
+  const ofNames = [toolAllow, toolDeny, promptAllow, promptDeny]
+    .flatMap((patterns) => patterns ?? [])
+    .flatMap((pattern) => connectionOfToolPattern(pattern) ?? []);
+  const patterns = [...(allow ?? []), ...(addAllow ?? []), ...ofNames];
   return [...new Set(patterns.filter((pattern) => !pattern.includes('*')))];
+}
+
+function changeRules(before: ToolPolicy, allow?: string[], deny?: string[]): ToolPolicy {
+  return { allow: allow ?? before.allow, deny: deny ?? before.deny };
+}
+
+/** What few agents have is left out where there is none. */
+function changeOptional(
+  { prompts = NO_RULES, resources = NO_RULES, limits = {} }: AgentPolicy,
+  changes: AgentChanges,
+): Pick<AgentPolicy, 'prompts' | 'resources' | 'limits'> {
+  const changed = {
+    prompts: changeRules(prompts, changes.promptAllow, changes.promptDeny),
+    resources: changeRules(resources, changes.resourceAllow, changes.resourceDeny),
+  };
+  const limited = Object.entries({ ...limits, ...defined(changes.limits ?? {}) });
+  const kept = limited.filter(([, value]) => value !== null);
+  return {
+    ...Object.fromEntries(
+      Object.entries(changed).filter(([, { allow, deny }]) => allow.length > 0 || deny.length > 0),
+    ),
+    ...(kept.length === 0 ? {} : { limits: Object.fromEntries(kept) as Partial<CallLimits> }),
+  };
+}
+
+function defined(changes: LimitChanges): LimitChanges {
+  return Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
 }
 
 function changeAllow(before: string[], { allow, addAllow = [], removeAllow = [] }: AgentChanges): string[] {
@@ -89,7 +127,8 @@ function changeAllow(before: string[], { allow, addAllow = [], removeAllow = [] 
   return [...(allow ?? before).filter((pattern) => !removeAllow.includes(pattern)), ...addAllow];
 }
 
-function requirePossible({ allow, modes, tools }: AgentPolicy): void {
+function requirePossible(policy: AgentPolicy): void {
+  const { allow, modes, tools, prompts = NO_RULES, resources = NO_RULES, limits = {} } = policy;
   if (allow.length === 0) {
     throw new BrokerError('usage', 'the agent may use nothing', { hint: ALLOW_HINT });
   }
@@ -98,13 +137,31 @@ function requirePossible({ allow, modes, tools }: AgentPolicy): void {
   if (bad !== undefined) {
     throw new BrokerError('usage', `${quote(bad)} is not a connection or pattern`, { hint: ALLOW_HINT });
   }
-  const badTool = [...tools.allow, ...tools.deny].find((pattern) => !isToolPattern(pattern));
-  if (badTool !== undefined) {
-    throw new BrokerError('usage', `${quote(badTool)} is not a tool or pattern`, {
-      hint: "write a tool such as 'read_*', for one connection 'coda:read_*'; a space or colon in a tool's name as *",
-    });
-  }
-  for (const list of [allow, tools.allow, tools.deny]) requireEachOnce(list);
+  for (const [kind, rules] of [
+    ['tool', tools],
+    ['prompt', prompts],
+  ] as const)
+    requireNamePatterns(kind, [...rules.allow, ...rules.deny]);
+  requireResourcePatterns([...resources.allow, ...resources.deny]);
+  const lists = [tools, prompts, resources].flatMap((rules) => [rules.allow, rules.deny]);
+  for (const list of [allow, ...lists]) requireEachOnce(list);
+  requireSensible(limits);
+}
+
+function requireNamePatterns(kind: 'tool' | 'prompt', patterns: string[]): void {
+  const bad = patterns.find((pattern) => !isToolPattern(pattern));
+  if (bad === undefined) return;
+  throw new BrokerError('usage', `${quote(bad)} is not a ${kind} or pattern`, {
+    hint: `write a ${kind} such as 'read_*', for one connection 'coda:read_*'; a space or colon in a ${kind}'s name as *`,
+  });
+}
+
+function requireResourcePatterns(patterns: string[]): void {
+  const bad = patterns.find((pattern) => !isResourcePattern(pattern));
+  if (bad === undefined) return;
+  throw new BrokerError('usage', `${quote(bad)} is not the URI of a resource or a pattern`, {
+    hint: "write a URI such as 'file:///public/*'; a space in it as %20 or *",
+  });
 }
 
 const ALLOW_HINT = "name what it may use with --allow coda or --allow 'notion@*' (repeatable)";

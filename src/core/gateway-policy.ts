@@ -50,6 +50,12 @@ export interface Verdict {
   rule: string;
 }
 
+/** Longer than URIs that programs are sure to take (RFC 9110 §4.1: 8000). */
+const LONGEST_URI = 8192;
+
+/** Never throws: what is no UTF-8 becomes a sign that nothing matches. */
+const UTF8 = new TextDecoder();
+
 const FREE: Verdict = { isAllowed: true, rule: 'none' };
 
 /**
@@ -104,14 +110,15 @@ function rulesFor({ tools, prompts, resources }: UseRules, kind: Wanted['kind'])
 
 function isDenied({ deny }: ToolPolicy, connection: string, { kind, name }: Wanted): boolean {
   if (kind === 'resource') {
-    const forms = uriForms(name);
+    const forms = [...new Set(uriForms(name).flatMap((form) => [form, ...trimmed(form)]))];
     return deny.some((pattern) =>
       forms.some((form) => matchesText(pattern, form) || matchesText(fold(pattern), fold(form))),
     );
   }
   if (!mayCallTool({ allow: [], deny }, connection, name)) return true;
   // A lax server may take other spellings for what is denied.
-  return !mayCallTool({ allow: [], deny: deny.map(foldPattern) }, connection, fold(name));
+  const folded = { allow: [], deny: deny.map(foldPattern) };
+  return [name, unescaped(name)].some((form) => !mayCallTool(folded, connection, fold(form)));
 }
 
 function isAllowed({ allow }: ToolPolicy, connection: string, { kind, name }: Wanted): boolean {
@@ -121,12 +128,13 @@ function isAllowed({ allow }: ToolPolicy, connection: string, { kind, name }: Wa
   return uriForms(name).every((form) => allow.some((pattern) => matchesText(pattern, form)));
 }
 
-/** The URI as written, and as servers may read it: normalised, and with its escapes undone, twice. */
+/** The URI as written, and as servers may read it: normalised, and with its escapes undone, again and again. */
 function uriForms(uri: string): string[] {
   const forms = new Set([uri]);
   for (let form = uri, rounds = 0; rounds < 3; rounds += 1) {
     form = resolved(form);
     forms.add(form);
+    forms.add(resolved(withSingleSlashes(form)));
     form = unescaped(form);
     forms.add(form);
   }
@@ -137,12 +145,28 @@ function resolved(uri: string): string {
   return URL.parse(uri.replaceAll('\\', '/'))?.href ?? uri;
 }
 
+/** With `//` in the path as file systems read it. */
+function withSingleSlashes(uri: string): string {
+  return uri.replace(/(?<![:/])\/{2,}/g, '/').replace(/^(file:\/\/\/)\/+/i, '$1');
+}
+
+/** Each escape by itself: one that is none must not protect the others. */
 function unescaped(uri: string): string {
-  try {
-    return decodeURIComponent(uri);
-  } catch {
-    return uri;
-  }
+  return uri.replace(/(?:%[0-9a-f]{2})+/gi, (escapes) =>
+    UTF8.decode(Uint8Array.from(escapes.slice(1).split('%'), (digits) => Number.parseInt(digits, 16))),
+  );
+}
+
+/** Without what servers may overlook: user, query, fragment, and a slash or dots at the end. */
+function trimmed(uri: string): string[] {
+  const bare = uri.replace(/^([\w+.-]+:\/\/)[^/?#]*@/, '$1');
+  const path = bare.replace(/[?#].*$/s, '');
+  return [bare, path, path.replace(/[/.\s]+$/, '')];
+}
+
+/** Whether somebody may write this as a pattern of resources. */
+export function isResourcePattern(text: string): boolean {
+  return text.length <= LONGEST_URI && /^[^\p{C}\p{Z}]+$/u.test(text);
 }
 
 /** Folds the tool of a pattern, and leaves the connection before the colon as it is. */

@@ -96,11 +96,15 @@ function requireExact(object: Params, names: Set<string>): void {
   if (odd !== undefined) throw new AmbiguousMessage(`writes the parameter ${fold(odd)} in another way`);
 }
 
-/** What a lax reader takes for the same: other case, other forms of a letter, white space and invisible signs. */
+/**
+ * What a lax reader takes for the same: other case, other forms of a letter, accents, white space and invisible signs.
+ * By way of capitals, because some letters have only those in common (`ı` and `i`, `ß` and `ss`).
+ */
 export function fold(text: string): string {
   return text
-    .normalize('NFKC')
-    .replace(/[\p{C}\p{Z}]/gu, '')
+    .normalize('NFKD')
+    .replace(/[\p{C}\p{Z}\p{Mn}\p{Default_Ignorable_Code_Point}]/gu, '')
+    .toUpperCase()
     .toLowerCase();
 }
 

@@ -24,6 +24,16 @@ export function parseStrict(text: string): unknown {
   return value;
 }
 
+/** Whether a text that is JSON means the same to everybody. */
+export function isUnambiguous(text: string): boolean {
+  try {
+    requireUnambiguous(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** @param text is JSON, so only strings and brackets need looking at */
 function requireUnambiguous(text: string): void {
   // For each open bracket the names seen so far; undefined for an array.

@@ -69,8 +69,11 @@ function describe(error: unknown): Failure {
   return failureOf(error) ?? UNKNOWN_FAILURE;
 }
 
-/** Errors of sockets and of undici. */
+/** Errors of sockets, of undici, and of what unpacks. */
 function isBroken(error: unknown): boolean {
   const { code } = (error ?? {}) as { code?: unknown };
-  return typeof code === 'string' && /^(E[A-Z]+|UND_ERR_\w+|ERR_STREAM_PREMATURE_CLOSE)$/.test(code);
+  return (
+    typeof code === 'string' &&
+    /^(E[A-Z]+|UND_ERR_\w+|ERR_STREAM_PREMATURE_CLOSE|Z_\w+|ZSTD_\w+|ERR__ERROR_\w+)$/.test(code)
+  );
 }

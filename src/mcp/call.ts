@@ -34,6 +34,8 @@ export async function readCall(request: IncomingMessage, maxBytes: number): Prom
   switch (request.method) {
     case 'GET':
     case 'DELETE':
+      // Nothing is asked for, whatever the headers say.
+      requireAgreement(headers, []);
       return { ...rest, verb: request.method, messages: [], isBatch: false, body: undefined };
     case 'POST': {
       requireJson(headers);
@@ -107,7 +109,7 @@ function requireAgreement(headers: IncomingHttpHeaders, messages: readonly McpMe
   if (method !== undefined && method.trim() !== message.method)
     throw mismatch('Mcp-Method and the body name different methods');
   const named = nameHeaderOf(message);
-  if (name !== undefined && decodeParameter(name.trim()) !== named)
+  if (name !== undefined && (named === undefined || decodeParameter(name.trim()) !== named))
     throw mismatch('Mcp-Name and the body name different things');
 }
 
@@ -119,7 +121,7 @@ function only(headers: IncomingHttpHeaders, name: string): string | undefined {
 
 /** Values that no header can carry come in Base64 (SEP-2243). Undefined: it is none. */
 function decodeParameter(value: string): string | undefined {
-  const packed = /^=\?base64\?(.*)\?=$/.exec(value)?.[1];
+  const packed = /^=\?base64\?(.*)\?=$/is.exec(value)?.[1];
   if (packed === undefined) return value;
   const bytes = Buffer.from(packed, 'base64');
   if (bytes.toString('base64') !== packed) return undefined;

@@ -3,13 +3,15 @@
  * time, and what needs no change leaves byte for byte as it came.
  */
 import { Transform, type TransformCallback } from 'node:stream';
+import { BrokerError } from '../errors.ts';
+import { changedText } from './held-message.ts';
 import type { Hold } from './hold.ts';
 
 const LF = 10;
 const CR = 13;
 
 /** An event grew larger than may be held. */
-export class EventTooLarge extends Error {}
+export class EventTooLarge extends BrokerError {}
 
 /** A stream of events that lets each message be changed. Fails with `EventTooLarge`. */
 export class EventFilter extends Transform {
@@ -82,7 +84,10 @@ export class EventFilter extends Transform {
   }
 
   #giveUpHolding(): void {
-    if (this.#hold.whenLarger === 'fail') throw new EventTooLarge('an event is larger than may be held');
+    if (this.#hold.whenLarger === 'fail')
+      throw new EventTooLarge('upstream_unavailable', 'the server sent an event too large to be looked at', {
+        hint: 'ask for less, with a cursor',
+      });
     for (const bytes of this.#held) this.push(bytes);
     this.#held = [];
     this.#size = 0;
@@ -91,19 +96,17 @@ export class EventFilter extends Transform {
 
   /** The event with another message in it. Undefined: it stays as it is. */
   async #changed(event: Buffer): Promise<string | undefined> {
-    const lines = event.toString('utf8').split(/\r\n|\r|\n/);
+    // One mark may stand before the first event (§9.2.5).
+    const lines = event
+      .toString('utf8')
+      .replace(/^\uFEFF/, '')
+      .split(/\r\n|\r|\n/);
     const data = lines.flatMap((line) => dataOf(line) ?? []);
     if (data.length === 0) return undefined;
-    let message: unknown;
-    try {
-      message = JSON.parse(data.join('\n'));
-    } catch {
-      return undefined;
-    }
-    const changed = await this.#hold.onMessage(message);
-    if (changed === message) return undefined;
+    const changed = await changedText(data.join('\n'), this.#hold);
+    if (changed === undefined) return undefined;
     const others = lines.filter((line) => line !== '' && dataOf(line) === undefined);
-    return [...others, `data: ${JSON.stringify(changed)}`, '', ''].join('\n');
+    return [...others, `data: ${changed}`, '', ''].join('\n');
   }
 }
 

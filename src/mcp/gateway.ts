@@ -23,6 +23,7 @@ import { failureOf, GatewayRefusal, type JsonRpcError, toJsonRpc, UNKNOWN_FAILUR
 import { relay } from './relay.ts';
 import { ClientGone, createTimeLimits, type TimeLimits, type Times } from './time-limits.ts';
 import type { Upstream } from './upstream.ts';
+import { createRightsWatch } from './watch-rights.ts';
 
 export interface GatewayOptions {
   broker: Broker;
@@ -63,6 +64,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const crowd = createCrowd();
   const startTimeLimits = createTimeLimits(clock);
   const notes = createCallNotes(options);
+  const watchRights = createRightsWatch(clock);
   const endless = new Set<ServerResponse>();
 
   async function handle(handling: Handling): Promise<void> {
@@ -112,6 +114,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     // A client that hangs up wants no answer any more.
     const hangUp = () => time.cancel(new ClientGone('the agent hung up'));
     response.once('close', hangUp);
+    let stopWatching: (() => void) | undefined;
     try {
       const forwarded = await forward(options, caller, call, access, time.signal);
       const { answer } = forwarded;
@@ -121,6 +124,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       if (isEndless(call)) {
         endless.add(response);
         response.once('close', () => endless.delete(response));
+        stopWatching = watchRights(access, time.cancel);
       }
       const hold = holdFor(call, forwarded.access, {
         heard: (message) => catalogue.heard(access.connection, message),
@@ -137,6 +141,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     } finally {
       response.off('close', hangUp);
       time.stop();
+      stopWatching?.();
     }
   }
 

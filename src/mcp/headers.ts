@@ -48,11 +48,21 @@ export function isEventStream(headers: IncomingHttpHeaders): boolean {
   return mediaType(headers) === 'text/event-stream';
 }
 
+/** Whether some clients would take the answer for a stream of events, and others not. */
+export function isVagueEventStream(headers: IncomingHttpHeaders): boolean {
+  return !isEventStream(headers) && /event-stream/i.test(String(headers['content-type']));
+}
+
 /** Whether the answer is JSON. */
 export function isJson(headers: IncomingHttpHeaders): boolean {
   return mediaType(headers) === 'application/json';
 }
 
 function mediaType(headers: IncomingHttpHeaders): string {
-  return (headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
+  return (
+    String(headers['content-type'] ?? '')
+      .split(';')[0]
+      ?.trim()
+      .toLowerCase() ?? ''
+  );
 }

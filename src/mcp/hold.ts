@@ -14,6 +14,8 @@ export interface Hold {
   maxBytes: number;
   /** What becomes of one that is larger: it passes unseen, or the answer breaks off. */
   whenLarger: 'pass' | 'fail';
+  /** Whether nothing passes that others might read in another way. Default false. */
+  isStrict?: boolean;
 }
 
 /** Told of what is found in messages on their way. */
@@ -27,6 +29,9 @@ export interface Listener {
 /** A list is not passed on unseen, however long it is. */
 const LONGEST_LIST_BYTES = 16 * 1024 * 1024;
 
+/** A list may come where none was asked for; what is longer than this is the answer to another question. */
+const LONGEST_STRAY_LIST_BYTES = 1024 * 1024;
+
 /** Somebody who says that a login has ended needs no more. */
 const LONGEST_COMPLAINT_BYTES = 64 * 1024;
 
@@ -35,12 +40,14 @@ export function holdFor(call: Call, access: UpstreamAccess, listener: Listener):
   const { policy, endedLoginTexts } = access;
   const seeEnd = async (message: unknown) =>
     saysLoginEnded(message, endedLoginTexts) ? listener.loginEnded(idOf(message)) : message;
-  if (isRestricted(policy) && mayHoldList(call)) {
+  if (isRestricted(policy)) {
     const onMessage = (message: unknown) => {
       listener.heard(message);
       return seeEnd(withoutHidden(message, policy));
     };
-    return { onMessage, maxBytes: LONGEST_LIST_BYTES, whenLarger: 'fail' };
+    return mayHoldList(call)
+      ? { onMessage, maxBytes: LONGEST_LIST_BYTES, whenLarger: 'fail', isStrict: true }
+      : { onMessage, maxBytes: LONGEST_STRAY_LIST_BYTES, whenLarger: 'pass', isStrict: true };
   }
   if (endedLoginTexts.length === 0 || call.verb !== 'POST') return undefined;
   return { onMessage: seeEnd, maxBytes: LONGEST_COMPLAINT_BYTES, whenLarger: 'pass' };

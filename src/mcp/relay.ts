@@ -4,9 +4,10 @@
  */
 import type { ServerResponse } from 'node:http';
 import { pipeline, type Readable } from 'node:stream';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, quote } from '../errors.ts';
 import { EventFilter } from './event-filter.ts';
-import { answerHeaders, isEventStream, isJson } from './headers.ts';
+import { answerHeaders, isEventStream, isJson, isVagueEventStream } from './headers.ts';
+import { changedBytes } from './held-message.ts';
 import type { Hold } from './hold.ts';
 import { readUpTo, whenOver } from './read-up-to.ts';
 import type { UpstreamAnswer } from './upstream.ts';
@@ -27,7 +28,10 @@ export async function relay(
 ): Promise<void> {
   const { status, headers, body } = answer;
   const { hold, progress, signal } = relaying;
-  if (hold && isJson(headers)) return relayJson(answer, response, { hold, progress, signal });
+  // Clients go by what the body is, or by any part of its type: so do we where nothing may pass unseen.
+  if (hold?.isStrict && isVagueEventStream(headers)) throw vague(answer);
+  const isWhole = isJson(headers) || (hold?.isStrict && !isEventStream(headers));
+  if (hold && isWhole) return relayWhole(answer, response, { hold, progress, signal });
   const isFiltered = hold && isEventStream(headers);
   const length = headers['content-length'];
   const passed = isFiltered || length === undefined ? {} : { 'content-length': length };
@@ -37,6 +41,15 @@ export async function relay(
   await pump(isFiltered ? filtered(body, hold) : body, response, progress);
   signal.throwIfAborted();
   response.end();
+}
+
+function vague({ headers, body }: UpstreamAnswer): BrokerError {
+  body.on('error', () => {});
+  body.destroy();
+  const type = quote(String(headers['content-type']));
+  return new BrokerError('upstream_unavailable', `the server calls its answer ${type}, which is two things`, {
+    hint: 'it may hold what the agent is not allowed to see: tell whoever keeps the server',
+  });
 }
 
 /** The events of a stream, each looked at. */
@@ -63,7 +76,7 @@ function pump(source: Readable, response: ServerResponse, progress: (bytes: numb
 }
 
 /** One message, or a batch, that is looked at whole. */
-async function relayJson(
+async function relayWhole(
   { status, headers, body }: UpstreamAnswer,
   response: ServerResponse,
   { hold, progress, signal }: Relaying & { hold: Hold },
@@ -75,24 +88,12 @@ async function relayJson(
       hint: 'ask for less, with a cursor',
     });
   }
-  const sent = isWhole ? await changed(bytes, hold) : bytes;
-  const length = isWhole ? { 'content-length': sent.length } : {};
+  const sent = (isWhole && (await changedBytes(bytes, hold))) || bytes;
+  const length = isWhole && status !== 204 ? { 'content-length': sent.length } : {};
   response.writeHead(status, { ...answerHeaders(headers), ...length });
   progress(sent.length);
   response.write(sent);
   if (!isWhole) await pump(body, response, progress);
   signal.throwIfAborted();
   response.end();
-}
-
-/** What is no JSON stays as it is. */
-async function changed(whole: Buffer, hold: Hold): Promise<Buffer> {
-  let message: unknown;
-  try {
-    message = JSON.parse(whole.toString('utf8'));
-  } catch {
-    return whole;
-  }
-  const other = await hold.onMessage(message);
-  return other === message ? whole : Buffer.from(JSON.stringify(other));
 }

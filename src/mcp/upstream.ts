@@ -5,6 +5,7 @@ import { type Dispatcher, request as send } from 'undici';
 import type { UpstreamAccess } from '../broker/gateway.ts';
 import type { Network } from '../core/server-settings.ts';
 import type { Verb } from './call.ts';
+import { unpack } from './unpack.ts';
 
 export interface UpstreamRequest {
   verb: Verb;
@@ -33,6 +34,6 @@ export function createHttpUpstream(dispatcherFor: (network: Network) => Dispatch
       signal,
       dispatcher: dispatcherFor(network),
     });
-    return { status: answer.statusCode, headers: answer.headers, body: answer.body };
+    return unpack({ status: answer.statusCode, headers: answer.headers, body: answer.body });
   };
 }

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { agentCommand } from '../../src/cli/commands/agent.ts';
-import { collectPatterns, describeRights, readEnd, readModes } from '../../src/cli/commands/agent-options.ts';
+import { describeRights, readEnd, readModes } from '../../src/cli/commands/agent-options.ts';
+import { addRuleOptions, collectPatterns, readRules } from '../../src/cli/commands/agent-rules.ts';
 
 const refused = expect.objectContaining({ code: 'commander.invalidArgument' });
 
@@ -67,6 +69,63 @@ it('rights are told in one line, limits only where there are some', () => {
   expect(
     describeRights({ ...agent, tool_allow: ['read_*'], tool_deny: ['x'], rate: '6/m', admin: true }),
   ).toBe('may use coda, notion@* (token); tools read_*; not x; at most 6/m; as an admin');
+  const limited = { concurrency: 2, max_body: '1MB', idle_timeout: '9s', call_timeout: '1m' };
+  expect(describeRights({ ...agent, prompt_deny: ['p'], resource_allow: ['x:*'], ...limited })).toBe(
+    'may use coda, notion@* (token); not prompts p; resources x:*; 2 calls at a time; requests up to 1MB; ' +
+      'calls idle up to 9s; calls up to 1m',
+  );
+});
+
+describe('rules and limits', () => {
+  const read = (...args: string[]) =>
+    readRules(
+      addRuleOptions(new Command(), { canUndo: true })
+        .exitOverride()
+        .configureOutput({ writeErr: () => {} })
+        .parse(args, { from: 'user' })
+        .opts(),
+    );
+
+  it('are read as they are meant', () => {
+    expect(
+      read(
+        ...['--prompt-allow', 'a', '--prompt-allow', 'b', '--resource-deny', 'x:*', '--no-tool-deny'],
+        ...['--concurrency', '8', '--max-body', '2MB', '--idle-timeout', '90s', '--call-timeout', 'default'],
+      ),
+    ).toEqual({
+      ...{ toolAllow: undefined, toolDeny: [], promptAllow: ['a', 'b'], promptDeny: undefined },
+      ...{ resourceAllow: undefined, resourceDeny: ['x:*'] },
+      limits: { concurrency: 8, bodyBytes: 2_097_152, idleMs: 90_000, totalMs: null },
+    });
+  });
+
+  it('are taken back with --no-…', () => {
+    const { limits, ...rules } = read(
+      ...['tool-allow', 'tool-deny', 'prompt-allow', 'prompt-deny', 'resource-allow', 'resource-deny'].map(
+        (each) => `--no-${each}`,
+      ),
+      ...['--no-concurrency', '--no-max-body', '--no-idle-timeout', '--no-call-timeout'],
+    );
+    expect(Object.values(rules)).toEqual([[], [], [], [], [], []]);
+    expect(Object.values(limits)).toEqual([null, null, null, null]);
+  });
+
+  it('change nothing where they are not named', () => {
+    const { limits, ...rules } = read();
+    expect([...Object.values(rules), ...Object.values(limits)].filter((each) => each !== undefined)).toEqual(
+      [],
+    );
+  });
+
+  it.each([
+    ['--concurrency', 'many'],
+    ['--concurrency', '-1'],
+    ['--max-body', '4GB'],
+    ['--idle-timeout', 'never'],
+    ['--call-timeout', '1w'],
+  ])('%s %s is refused', (option, value) => {
+    expect(() => read(option, value)).toThrow();
+  });
 });
 
 it('docs/agents.md names every option there is, and none that is not', () => {

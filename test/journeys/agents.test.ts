@@ -120,6 +120,36 @@ describe('broker agent', () => {
     expect(after).not.toContain('denied tools');
   });
 
+  it('rules and limits of the gateway are shown, and taken back', async () => {
+    const rules = ['--prompt-deny', 'secret_*', '--resource-allow', 'file:///public/*'];
+    await addAgent('gate-bot', ...rules, '--concurrency', '3', '--max-body', '1MB', '--idle-timeout', '90s');
+    expect(await shown('gate-bot')).toMatchObject({
+      ...{ prompt_deny: ['secret_*'], resource_allow: ['file:///public/*'] },
+      ...{ concurrency: 3, max_body: '1MB', idle_timeout: '90s' },
+    });
+    const { stdout } = await agent('show', 'gate-bot');
+    expect(stdout).toMatch(/^largest request 1MB$/m);
+    expect(stdout).toMatch(/^call timeout +1h \(default\)$/m);
+    await agent(
+      ...['set', 'gate-bot', '--max-body', 'default', '--no-concurrency', '--no-idle-timeout'],
+      ...['--no-prompt-deny', '--no-resource-allow'],
+    );
+    const after = Object.keys(await shown('gate-bot'));
+    for (const gone of ['prompt_deny', 'resource_allow', 'concurrency', 'max_body', 'idle_timeout'])
+      expect(after).not.toContain(gone);
+    const before = await shown('gate-bot');
+    for (const [option, value] of [
+      ['--concurrency', '0'],
+      ['--max-body', '0MB'],
+      ['--idle-timeout', '0s'],
+      ['--call-timeout', '9999d'],
+      ['--resource-deny', 'a b'],
+      ['--prompt-allow', ''],
+    ] as const)
+      expectFailure(await journey.run(['agent', 'set', 'gate-bot', option, value]), 64, /^error: ./);
+    expect(await shown('gate-bot')).toEqual(before);
+  });
+
   it('set is not moved by defaults for new agents in the config file', async () => {
     const config = join(journey.home.path, 'agents.json');
     writeFileSync(

@@ -12,15 +12,12 @@ import {
   MODES,
   modeOption,
   rateOption,
-  toolAllowOption,
-  toolDenyOption,
 } from './agent-options.ts';
+import { addRuleOptions, type RuleOptions, readRules } from './agent-rules.ts';
 
-interface AddOptions {
+interface AddOptions extends RuleOptions {
   allow?: string[];
   mode?: AccessMode[];
-  toolAllow?: string[];
-  toolDeny?: string[];
   rate?: RateLimit;
   expires?: number;
   admin?: boolean;
@@ -30,7 +27,7 @@ interface AddOptions {
 
 /** `broker agent add`: a new agent and its key. */
 export function addCommand(): Command {
-  return new Command('add')
+  const command = new Command('add')
     .description('make a key for an agent; it is printed once')
     .argument('<name>')
     .option(
@@ -38,9 +35,8 @@ export function addCommand(): Command {
       "connection or pattern it may use, such as coda or 'notion@*' (repeatable)",
       collect,
     )
-    .addOption(modeOption())
-    .addOption(toolAllowOption())
-    .addOption(toolDenyOption())
+    .addOption(modeOption());
+  return addRuleOptions(command)
     .addOption(rateOption())
     .addOption(expiresOption())
     .option('--admin', 'may use admin routes')
@@ -53,8 +49,7 @@ export function addCommand(): Command {
         name,
         allow: options.allow ?? [],
         modes: options.mode ?? MODES,
-        toolAllow: options.toolAllow,
-        toolDeny: options.toolDeny,
+        ...readRules(options),
         rate: options.rate,
         admin: options.admin ?? false,
         expiresAt: options.expires ?? null,

@@ -12,20 +12,6 @@ export const MODES: AccessMode[] = ['token', 'gateway'];
 export const modeOption = () =>
   new Option('--mode <modes>', 'token, gateway or both, separated by a comma').argParser(readModes);
 
-/** `--tool-allow`. */
-export const toolAllowOption = () =>
-  new Option(
-    '--tool-allow <tool>',
-    "tool or pattern it may call through the gateway, such as 'read_*' or 'coda:read_*', and no other (repeatable)",
-  ).argParser(collectPatterns);
-
-/** `--tool-deny`. */
-export const toolDenyOption = () =>
-  new Option(
-    '--tool-deny <tool>',
-    'tool or pattern it may not call, whatever is allowed (repeatable)',
-  ).argParser(collectPatterns);
-
 /** `--rate`. */
 export const rateOption = () =>
   new Option(
@@ -43,11 +29,6 @@ export const expiresOption = () =>
 /** `--allow-unknown`. */
 export const allowUnknownOption = () =>
   new Option('--allow-unknown', 'also allow connections that are not there yet');
-
-/** Adds each use; `--no-…` before it is forgotten. */
-export function collectPatterns(value: string, previous: string[] | boolean | undefined): string[] {
-  return [...(Array.isArray(previous) ? previous : []), value];
-}
 
 /** Modes separated by commas, or repeated. */
 export function readModes(value: string, previous: AccessMode[] | undefined): AccessMode[] {
@@ -70,13 +51,26 @@ export function readEnd(value: string): number {
 }
 
 /** What the agent may do, in one line. */
-export function describeRights({ allow, modes, tool_allow, tool_deny, ...agent }: AgentView): string {
+export function describeRights(agent: AgentView): string {
+  const { allow, modes, concurrency, max_body, idle_timeout, call_timeout } = agent;
   return [
     `may use ${allow.join(', ')} (${modes.join(', ')})`,
-    ...(tool_allow ? [`tools ${tool_allow.join(', ')}`] : []),
-    ...(tool_deny ? [`not ${tool_deny.join(', ')}`] : []),
+    ...describeRules('tools', agent.tool_allow, agent.tool_deny),
+    ...describeRules('prompts', agent.prompt_allow, agent.prompt_deny),
+    ...describeRules('resources', agent.resource_allow, agent.resource_deny),
     ...(agent.rate === undefined ? [] : [`at most ${agent.rate}`]),
+    ...(concurrency === undefined ? [] : [`${concurrency} calls at a time`]),
+    ...(max_body === undefined ? [] : [`requests up to ${max_body}`]),
+    ...(idle_timeout === undefined ? [] : [`calls idle up to ${idle_timeout}`]),
+    ...(call_timeout === undefined ? [] : [`calls up to ${call_timeout}`]),
     ...(agent.expires_at === undefined ? [] : [`until ${agent.expires_at}`]),
     ...(agent.admin ? ['as an admin'] : []),
   ].join('; ');
+}
+
+function describeRules(kind: string, allow: string[] | undefined, deny: string[] | undefined): string[] {
+  return [
+    ...(allow ? [`${kind} ${allow.join(', ')}`] : []),
+    ...(deny ? [`not ${kind === 'tools' ? '' : `${kind} `}${deny.join(', ')}`] : []),
+  ];
 }

@@ -13,18 +13,15 @@ import {
   expiresOption,
   modeOption,
   rateOption,
-  toolAllowOption,
-  toolDenyOption,
 } from './agent-options.ts';
+import { addRuleOptions, type RuleOptions, readRules, readWish } from './agent-rules.ts';
 
 /** False: given as `--no-…`. */
-interface SetOptions {
+interface SetOptions extends RuleOptions {
   allow?: string[];
   addAllow?: string[];
   removeAllow?: string[];
   mode?: AccessMode[];
-  toolAllow?: string[] | boolean;
-  toolDeny?: string[] | boolean;
   rate?: RateLimit | boolean;
   expires?: number | boolean;
   admin?: boolean;
@@ -34,17 +31,14 @@ interface SetOptions {
 
 /** `broker agent set`: another policy for an agent that is there. */
 export function setCommand(): Command {
-  return new Command('set')
+  const command = new Command('set')
     .description('change what an agent may do, from its next call on; what is not named stays')
     .argument('<name>')
     .option('--allow <connection>', 'what it may use, in place of all it may use now (repeatable)', collect)
     .option('--add-allow <connection>', 'what it may use besides (repeatable)', collect)
     .option('--remove-allow <connection>', 'what it may use no longer (repeatable)', collect)
-    .addOption(modeOption())
-    .addOption(toolAllowOption())
-    .addOption(new Option('--no-tool-allow', 'every tool that is not denied'))
-    .addOption(toolDenyOption())
-    .addOption(new Option('--no-tool-deny', 'no tool is denied'))
+    .addOption(modeOption());
+  return addRuleOptions(command, { canUndo: true })
     .addOption(rateOption())
     .addOption(new Option('--no-rate', 'as often as it likes'))
     .addOption(expiresOption())
@@ -91,18 +85,11 @@ function readWishes({ json: _, mode, allowUnknown, ...options }: SetOptions): Ag
       hint: 'broker agent set --help lists what can be changed',
     });
   }
-  const { allow, addAllow, removeAllow, admin, toolAllow, toolDeny, rate, expires } = options;
+  const { allow, addAllow, removeAllow, admin, rate, expires, ...rules } = options;
   return {
     ...{ allow, addAllow, removeAllow, modes: mode, admin, allowUnknown },
-    toolAllow: wish(toolAllow, []),
-    toolDeny: wish(toolDeny, []),
-    rate: wish(rate, null),
-    expiresAt: wish(expires, null),
+    ...readRules(rules),
+    rate: readWish(rate, null),
+    expiresAt: readWish(expires, null),
   };
-}
-
-/** What was wished; `none` for `--no-…`. */
-function wish<T extends object | number, N>(value: T | boolean | undefined, none: N): T | N | undefined {
-  if (value === false) return none;
-  return value === true ? undefined : value;
 }

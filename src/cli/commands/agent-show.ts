@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { AgentDetail, AgentView, PreviousKeyView } from '../../broker/agent-view.ts';
+import { DEFAULT_LIMITS, formatDuration, formatSize } from '../../core/call-limits.ts';
 import { asOperator, openSession } from '../session.ts';
 import { paint, relative, result, resultJson, say, table } from '../terminal.ts';
 
@@ -73,12 +74,25 @@ function lines(agent: AgentDetail, now: number): [string, string | undefined][] 
     ['modes', agent.modes.join(', ')],
     ['tools', agent.tool_allow?.join(' ') ?? 'all that are not denied'],
     ['denied tools', agent.tool_deny?.join(' ')],
+    ['prompts', agent.prompt_allow?.join(' ')],
+    ['denied prompts', agent.prompt_deny?.join(' ')],
+    ['resources', agent.resource_allow?.join(' ')],
+    ['denied URIs', agent.resource_deny?.join(' ')],
     ['rate', agent.rate ?? 'no limit'],
+    ['calls at a time', `${agent.concurrency ?? standard(DEFAULT_LIMITS.concurrency)}`],
+    ['largest request', agent.max_body ?? standard(formatSize(DEFAULT_LIMITS.bodyBytes))],
+    ['idle timeout', agent.idle_timeout ?? standard(formatDuration(DEFAULT_LIMITS.idleMs))],
+    ['call timeout', agent.call_timeout ?? standard(formatDuration(DEFAULT_LIMITS.totalMs))],
     ['admin', agent.admin ? 'yes' : 'no'],
     ['ends', when(agent.expires_at) ?? 'never'],
     ['last used', when(agent.last_used_at) ?? 'never'],
     ['created', agent.created_at],
   ];
+}
+
+/** What counts because nothing else was said. */
+function standard(value: string | number): string {
+  return `${value} (default)`;
 }
 
 /** `mtb_abcdef…, used 3 min ago, ends in 20 h`. */

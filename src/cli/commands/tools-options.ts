@@ -1,7 +1,7 @@
 /** Options that change what agents may use of a server, for `broker tools`. */
 import { type Command, Option } from 'commander';
 import type { ServerChanges } from '../../core/server-wishes.ts';
-import { collectPatterns } from './agent-options.ts';
+import { collectPatterns } from './agent-rules.ts';
 
 /** What was said. False: given as `--no-…`. */
 export interface RuleOptions {
