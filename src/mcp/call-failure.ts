@@ -12,7 +12,7 @@ import {
   toJsonRpc,
   UNKNOWN_FAILURE,
 } from './refusal.ts';
-import { CallTimeout } from './time-limits.ts';
+import { CallTimeout, Stopping } from './time-limits.ts';
 
 /** Answers a call nothing was said to yet. */
 export function answerRefused(
@@ -44,9 +44,13 @@ function answersFor(call: Call | undefined, failure: Failure, error: unknown): J
  * Ends an answer that broke off in the middle: a stream of events with an error for each request, anything else by
  * closing the connection, so that nobody takes the half for the whole.
  */
-export function finishBroken(response: ServerResponse, call: Call | undefined, error: unknown): void {
+export function finishBroken(
+  response: ServerResponse,
+  call: Call | undefined,
+  error: unknown,
+  { isStream }: { isStream: boolean },
+): void {
   if (response.destroyed || response.writableEnded) return;
-  const isStream = String(response.getHeader('content-type') ?? '').startsWith('text/event-stream');
   if (!isStream || !call) {
     response.destroy();
     return;
@@ -62,6 +66,10 @@ function describe(error: unknown): Failure {
     const message = `the call was given up: ${error.message}`;
     return { status: 504, code: 'upstream_unavailable', message, retryAfterSeconds: 5 };
   }
+  if (error instanceof Stopping) {
+    const message = 'the broker is stopping';
+    return { status: 503, code: 'upstream_unavailable', message, retryAfterSeconds: 5 };
+  }
   if (!(error instanceof BrokerError) && isBroken(error)) {
     const message = 'the server broke off in the middle of its answer';
     return { status: 502, code: 'upstream_unavailable', message, retryAfterSeconds: 5 };
@@ -69,11 +77,11 @@ function describe(error: unknown): Failure {
   return failureOf(error) ?? UNKNOWN_FAILURE;
 }
 
-/** Errors of sockets, of undici, and of what unpacks. */
+/** Errors of sockets, of undici and its parser, and of what unpacks. */
 function isBroken(error: unknown): boolean {
   const { code } = (error ?? {}) as { code?: unknown };
   return (
     typeof code === 'string' &&
-    /^(E[A-Z]+|UND_ERR_\w+|ERR_STREAM_PREMATURE_CLOSE|Z_\w+|ZSTD_\w+|ERR__ERROR_\w+)$/.test(code)
+    /^(E[A-Z]+|UND_ERR_\w+|HPE_\w+|ERR_STREAM_PREMATURE_CLOSE|Z_\w+|ZSTD_\w+|ERR__ERROR_\w+)$/.test(code)
   );
 }

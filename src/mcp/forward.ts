@@ -20,6 +20,9 @@ export interface Forwarded {
   answer: UpstreamAnswer;
 }
 
+/** Told of each answer of the server, those included that the agent never hears. */
+export type OnAnswer = (status: number, access: UpstreamAccess) => void;
+
 /**
  * The server's answer, its body not yet read.
  *
@@ -32,10 +35,12 @@ export async function forward(
   call: Call,
   access: UpstreamAccess,
   signal: AbortSignal,
+  onAnswer: OnAnswer = () => {},
 ): Promise<Forwarded> {
   // Each attempt listens on it, and so does the answer.
   setMaxListeners(20, signal);
   const answer = await attempt(upstream, access, call, signal);
+  onAnswer(answer.status, access);
   const next = answer.status === 401 ? await withNewerCredential() : { access, answer };
   await requireTaken(broker, caller, next);
   return next;
@@ -43,13 +48,35 @@ export async function forward(
   async function withNewerCredential(): Promise<Forwarded> {
     const challenge = String(answer.headers['www-authenticate'] ?? '');
     discard(answer);
-    const newer = await broker.gateway.open(caller, access.connection, {
-      rejectedGeneration: access.generation,
-    });
+    const newer = await renew(broker, caller, access);
     // A challenge is the word of whoever guards the server (RFC 6750 §3): behind it nothing ran.
     const isSafe = readBearerChallenge(challenge) !== undefined || isRepeatable(call.messages);
     if (!isSafe) throw mayHaveRun(access.connection, 'answered 401 and did not say who refuses');
-    return { access: newer, answer: await attempt(upstream, newer, call, signal) };
+    const again = await attempt(upstream, newer, call, signal);
+    onAnswer(again.status, newer);
+    return { access: newer, answer: again };
+  }
+}
+
+/**
+ * The way to the server with another credential than the one it refused. Throws what `Broker.gateway.open` throws; but
+ * for a token that is too new to be renewed again `upstream_unavailable`, because `rate_limited` would blame the agent.
+ */
+export async function renew(
+  broker: Broker,
+  caller: Caller,
+  { connection, generation }: Pick<UpstreamAccess, 'connection' | 'generation'>,
+): Promise<UpstreamAccess> {
+  try {
+    return await broker.gateway.open(caller, connection, { rejectedGeneration: generation });
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code !== 'rate_limited') throw error;
+    throw new BrokerError('upstream_unavailable', `${connection} refuses a token that is new`, {
+      hint: `try again later; an operator can look for the reason: broker doctor ${connection}`,
+      connection,
+      retryAfterSeconds: error.retryAfterSeconds,
+      cause: error,
+    });
   }
 }
 
@@ -137,9 +164,7 @@ const NOT_SENT = new Set([
 function wasNotSent(error: unknown): boolean {
   if (error instanceof BrokerError) return true;
   const code = systemCode(error) ?? '';
-  return (
-    NOT_SENT.has(code) || code.startsWith('ERR_TLS') || code.includes('CERT') || code.includes('SELF_SIGNED')
-  );
+  return NOT_SENT.has(code) || /^(EPROTO$|ERR_TLS|ERR_SSL|UNABLE_TO_)|CERT|SELF_SIGNED/.test(code);
 }
 
 function unreachable(connection: string, error: unknown): BrokerError {

@@ -16,12 +16,14 @@ import { answerRefused, finishBroken } from './call-failure.ts';
 import { createCallNotes, type Outcome } from './call-notes.ts';
 import type { Catalogue } from './catalogue.ts';
 import { createCrowd } from './crowd.ts';
-import { forward } from './forward.ts';
+import { createEndlessStreams, isEndless } from './endless.ts';
+import { forward, renew } from './forward.ts';
+import { isEventStream } from './headers.ts';
 import { holdFor } from './hold.ts';
 import { CallRefused, judgeMessages, wantsKnowledge } from './judge-call.ts';
 import { failureOf, GatewayRefusal, type JsonRpcError, toJsonRpc, UNKNOWN_FAILURE } from './refusal.ts';
 import { relay } from './relay.ts';
-import { ClientGone, createTimeLimits, type TimeLimits, type Times } from './time-limits.ts';
+import { ClientGone, createTimeLimits, type TimeLimits } from './time-limits.ts';
 import type { Upstream } from './upstream.ts';
 import { createRightsWatch } from './watch-rights.ts';
 
@@ -65,7 +67,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const startTimeLimits = createTimeLimits(clock);
   const notes = createCallNotes(options);
   const watchRights = createRightsWatch(clock);
-  const endless = new Set<ServerResponse>();
+  const endless = createEndlessStreams();
 
   async function handle(handling: Handling): Promise<void> {
     const { caller, connection, request, response, limits } = handling;
@@ -78,7 +80,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       await serve(handling, call, outcome);
     } catch (error) {
       const isOver = response.headersSent;
-      if (isOver) finishBroken(response, call, error);
+      if (isOver) finishBroken(response, call, error, { isStream: outcome.isStream ?? false });
       await notes.failed(caller, connection, call, outcome, error);
       if (!isOver) answerRefused(response, call, error, log);
     } finally {
@@ -105,7 +107,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       access,
       response,
       outcome,
-      time: startTimeLimits(timesFor(call, limits)),
+      time: startTimeLimits(limits),
     });
     notes.passed(caller, connection, call, outcome);
   }
@@ -114,16 +116,20 @@ export function createGateway(options: GatewayOptions): Gateway {
     // A client that hangs up wants no answer any more.
     const hangUp = () => time.cancel(new ClientGone('the agent hung up'));
     response.once('close', hangUp);
+    if (response.destroyed) hangUp();
+    let leave: (() => void) | undefined;
     let stopWatching: (() => void) | undefined;
     try {
-      const forwarded = await forward(options, caller, call, access, time.signal);
+      leave = isEndless(call) ? endless.enter(time) : undefined;
+      const forwarded = await forward(options, caller, call, access, time.signal, (status, sentWith) => {
+        outcome.status = status;
+        outcome.access = sentWith;
+      });
       const { answer } = forwarded;
-      outcome.access = forwarded.access;
-      outcome.status = answer.status;
+      outcome.isStream = isEventStream(answer.headers);
       await keepSession(caller, call, access.connection, answer.status, answer.headers['mcp-session-id']);
-      if (isEndless(call)) {
-        endless.add(response);
-        response.once('close', () => endless.delete(response));
+      if (leave) {
+        time.setEndless();
         stopWatching = watchRights(access, time.cancel);
       }
       const hold = holdFor(call, forwarded.access, {
@@ -140,6 +146,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       });
     } finally {
       response.off('close', hangUp);
+      leave?.();
       time.stop();
       stopWatching?.();
     }
@@ -151,17 +158,17 @@ export function createGateway(options: GatewayOptions): Gateway {
    */
   async function renewed(
     caller: Caller,
-    { connection, generation }: UpstreamAccess,
+    access: UpstreamAccess,
     id: RequestId | null,
     outcome: Outcome,
   ): Promise<JsonRpcError> {
     outcome.code = 'login_ended';
     try {
-      await broker.gateway.open(caller, connection, { rejectedGeneration: generation });
+      await renew(broker, caller, access);
     } catch (error) {
       return toJsonRpc(id, failureOf(error) ?? UNKNOWN_FAILURE);
     }
-    const message = `the login of ${connection} had ended at the server and was renewed a moment ago; call again`;
+    const message = `the login of ${access.connection} had ended at the server and was renewed a moment ago; call again`;
     return toJsonRpc(id, { status: 200, code: 'login_renewed', message });
   }
 
@@ -214,9 +221,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       const limits = limitsOf(caller.kind === 'agent' ? caller.agent.policy.limits : undefined);
       return handle({ caller, connection, request, response, limits });
     },
-    beginStop() {
-      for (const response of endless) response.end();
-    },
+    beginStop: endless.stop,
   };
 }
 
@@ -227,17 +232,4 @@ interface Passing {
   response: ServerResponse;
   outcome: Outcome;
   time: TimeLimits;
-}
-
-/** Streams that bring whatever comes, for as long as somebody listens. */
-function isEndless({ verb, messages }: Call): boolean {
-  const isListening = messages.some(
-    (each) => each.kind === 'request' && each.method === 'subscriptions/listen',
-  );
-  return verb === 'GET' || isListening;
-}
-
-function timesFor(call: Call, { idleMs, totalMs }: CallLimits): Times {
-  const never = Number.POSITIVE_INFINITY;
-  return isEndless(call) ? { idleMs: never, totalMs: never } : { idleMs, totalMs };
 }

@@ -67,7 +67,7 @@ export function judgeMessages(
 function judgeMessage(policy: Policy, message: McpMessage, tools: KnownTools | undefined): Judged {
   const method = refusedMethod(policy, message);
   if (method) return { message, name: undefined, ...method };
-  const wanted = wantedOf(message);
+  const wanted = wantedOf(policy, message);
   const name = wanted[0]?.name;
   for (const each of wanted) {
     const verdict = judge(policy, each, tools?.get(each.name));
@@ -98,13 +98,14 @@ function refusedMethod(policy: Policy, message: McpMessage): Pick<Judged, 'verdi
   };
 }
 
-function wantedOf(message: McpMessage): Wanted[] {
+function wantedOf(policy: Policy, message: McpMessage): Wanted[] {
   try {
     return wantedBy(message);
   } catch (error) {
-    if (error instanceof AmbiguousMessage)
-      throw new GatewayRefusal(400, 'bad_request', `the message ${error.message}`);
-    throw error;
+    if (!(error instanceof AmbiguousMessage)) throw error;
+    // Where no rule could be broken, the server says best what is amiss.
+    if (!isRestricted(policy)) return [];
+    throw new GatewayRefusal(400, 'bad_request', `the message ${error.message}`);
   }
 }
 

@@ -20,12 +20,24 @@ export interface Relaying {
   signal: AbortSignal;
 }
 
-/** Passes the answer on, and resolves when the agent has it whole. Rejects when either side breaks off. */
+/**
+ * Passes the answer on, and resolves when all of it is on its way. Rejects when either side breaks off: with the reason
+ * of `signal` where that was why.
+ */
 export async function relay(
   answer: UpstreamAnswer,
   response: ServerResponse,
   relaying: Relaying,
 ): Promise<void> {
+  try {
+    await relayAny(answer, response, relaying);
+  } catch (error) {
+    if (relaying.signal.aborted) throw relaying.signal.reason;
+    throw error;
+  }
+}
+
+async function relayAny(answer: UpstreamAnswer, response: ServerResponse, relaying: Relaying): Promise<void> {
   const { status, headers, body } = answer;
   const { hold, progress, signal } = relaying;
   // Clients go by what the body is, or by any part of its type: so do we where nothing may pass unseen.
@@ -67,6 +79,7 @@ function pump(source: Readable, response: ServerResponse, progress: (bytes: numb
     if (!response.write(chunk)) source.pause();
   });
   response.on('drain', goOn);
+  if (!response.writableNeedDrain) goOn();
   whenOver(source, (error) => {
     response.off('drain', goOn);
     if (error) reject(error);
@@ -84,9 +97,7 @@ async function relayWhole(
   const { bytes, isWhole } = await readUpTo(body, hold.maxBytes);
   if (!isWhole && hold.whenLarger === 'fail') {
     body.destroy();
-    throw new BrokerError('upstream_unavailable', 'the server sent a list too large to be filtered', {
-      hint: 'ask for less, with a cursor',
-    });
+    throw tooLarge();
   }
   const sent = (isWhole && (await changedBytes(bytes, hold))) || bytes;
   const length = isWhole && status !== 204 ? { 'content-length': sent.length } : {};
@@ -96,4 +107,10 @@ async function relayWhole(
   if (!isWhole) await pump(body, response, progress);
   signal.throwIfAborted();
   response.end();
+}
+
+function tooLarge(): BrokerError {
+  return new BrokerError('upstream_unavailable', 'the server sent a list too large to be filtered', {
+    hint: 'ask for less, with a cursor',
+  });
 }

@@ -6,6 +6,8 @@ export interface TimeLimits {
   signal: AbortSignal;
   /** Something came. */
   progress(): void;
+  /** From now on it may last as long as it likes. */
+  setEndless(): void;
   /** Gives the call up. */
   cancel(reason: Error): void;
   /** The call is over. */
@@ -24,10 +26,15 @@ export class CallTimeout extends Error {}
 /** The agent hung up: there is nobody to answer. */
 export class ClientGone extends Error {}
 
+/** The daemon stops, and does not wait for what would never end. */
+export class Stopping extends Error {}
+
 /** Starts to count for one call. */
 export type StartTimeLimits = (times: Times) => TimeLimits;
 
 const TICK_MS = 1_000;
+
+const NEVER: Times = { idleMs: Number.POSITIVE_INFINITY, totalMs: Number.POSITIVE_INFINITY };
 
 interface Counted {
   /** Milliseconds left, by whole ticks. */
@@ -60,7 +67,12 @@ export function createTimeLimits(clock: Pick<Clock, 'wait'>): StartTimeLimits {
     return {
       signal: calling.signal,
       progress() {
-        call.idle = times.idleMs;
+        call.idle = call.times.idleMs;
+      },
+      setEndless() {
+        call.times = NEVER;
+        call.idle = NEVER.idleMs;
+        call.total = NEVER.totalMs;
       },
       cancel,
       stop: () => void calls.delete(call),

@@ -18,6 +18,7 @@ export interface UpstreamRequest {
 export interface UpstreamAnswer {
   status: number;
   headers: IncomingHttpHeaders;
+  /** Unpacked. */
   body: Readable;
 }
 

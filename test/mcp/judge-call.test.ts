@@ -83,8 +83,9 @@ it('tools are only asked for where a rule depends on them and one is called', ()
   expect(wantsKnowledge(DENIED, [call('a')])).toBe(false);
 });
 
-it('a message that names nothing where it should is refused', () => {
-  expect(() => judgeMessages(OPEN, [request('tools/call')], undefined)).toThrow(GatewayRefusal);
+it('a message that names nothing where it should is refused where there is a rule, and else the affair of the server', () => {
+  expect(() => judgeMessages(DENIED, [request('tools/call')], undefined)).toThrow(GatewayRefusal);
+  expect(judgeMessages(OPEN, [request('tools/call')], undefined)[0]?.verdict.isAllowed).toBe(true);
 });
 
 describe('a refused call', () => {
