@@ -141,6 +141,11 @@ export function childEnvironment(additions: Variables, variables: Variables = pr
   return { ...Object.fromEntries(rest), ...additions };
 }
 
+/** Where programs are looked for by name. */
+export function environmentPath(variables: Variables = process.env): string {
+  return variables.PATH ?? '';
+}
+
 /**
  * Reads the config file: one flat JSON object whose keys are option names without dashes in front, such as
  * `{"listen": ["127.0.0.1:8787"], "log-level": "warn"}`. An absent default file is an empty one.

@@ -10,7 +10,7 @@ import { type ListenAddress, type Listener, type ListenOptions, listen } from '.
 import type { Log } from './log.ts';
 import { createCatalogue } from './mcp/catalogue.ts';
 import { createGateway, type Gateway } from './mcp/gateway.ts';
-import { createHttpUpstream } from './mcp/upstream.ts';
+import { createUpstreams, type Upstreams } from './mcp/upstreams.ts';
 
 export interface DaemonOptions extends ListenOptions {
   addresses: ListenAddress[];
@@ -42,7 +42,8 @@ export async function startDaemon(
   const origins = new Set(options.allowedOrigins);
   const listeners: Listener[] = [];
   const { publicUrl } = options;
-  const gateway = openGateway(broker, options, { clock, log });
+  const upstreams = createUpstreams({ broker, clock, log });
+  const gateway = openGateway(broker, upstreams, options, { clock, log });
   const callbackUri = () =>
     publicUrl === undefined ? callbackUriAmong(listeners.map(({ url }) => url)) : callbackUriAt(publicUrl);
   try {
@@ -73,6 +74,7 @@ export async function startDaemon(
       broker.beginStop();
       gateway.beginStop();
       await Promise.all(listeners.map((listener) => stop(listener, clock)));
+      await upstreams.close();
       await broker.close();
     },
   };
@@ -80,10 +82,10 @@ export async function startDaemon(
 
 function openGateway(
   broker: Broker,
+  { upstream }: Upstreams,
   { auditArguments }: DaemonOptions,
   { clock, log }: { clock: Clock; log: Log },
 ): Gateway {
-  const upstream = createHttpUpstream(broker.gateway.dispatcher);
   const catalogue = createCatalogue({ broker, upstream, clock });
   return createGateway({ broker, clock, log, upstream, catalogue, auditArguments: auditArguments ?? false });
 }

@@ -5,10 +5,10 @@
 import { randomUUID } from 'node:crypto';
 import type { CredentialKind } from '../core/credential-kind.ts';
 import { enteredTokens, type StaticCredential } from '../core/entered.ts';
-import { DEFAULT_SETTINGS } from '../core/server-settings.ts';
+import { DEFAULT_SETTINGS, type ServerSettings, type Transport } from '../core/server-settings.ts';
 import { headersOf, type TokenSet } from '../core/token-set.ts';
 import { BrokerError } from '../errors.ts';
-import { probeInitialize } from '../oauth/probe.ts';
+import { probeEventStream, probeInitialize } from '../oauth/probe.ts';
 import { deleteUnusedClient } from '../vault/clients.ts';
 import {
   detachClient,
@@ -35,6 +35,8 @@ export interface NewStaticConnection {
   expiresAt?: number | undefined;
   /** Whether the server is asked with it first, and it is refused when the server refuses it. Default false. */
   probe?: boolean | undefined;
+  /** How MCP is spoken with the server. Default: as before, at first `http`. */
+  transport?: Transport | undefined;
 }
 
 /** The connection, and what no longer applies because of it. */
@@ -50,14 +52,15 @@ export interface AddedView extends ConnectionView {
  */
 export async function addStatic(context: Context, wanted: NewStaticConnection): Promise<AddedView> {
   const { vault, clock } = context;
-  const { credential } = wanted;
+  const { credential, transport } = wanted;
   const tokens = enteredTokens(credential, clock.now(), wanted.expiresAt);
   const target = await resolveNewTarget(context, wanted);
   const present = await whatIsPresent(context, target);
   requireAlone(present, target, credential.kind);
-  if (wanted.probe) await probe(context, target.url, tokens);
+  if (wanted.probe) await probe(context, target.url, tokens, transport);
+  const place = { ...target, settings: transport && { transport } };
   await withLease(context, leaseOf(target.connection), () =>
-    save(context, target, credential.kind, tokens, present.before),
+    saveEntered(context, place, credential.kind, tokens, present.before),
   );
   const stored = await vault.run(() => findConnection(target.connection));
   if (!stored) throw new Error('the connection is not there after it was saved');
@@ -70,8 +73,10 @@ export async function probe(
   { fetchFor }: Pick<Context, 'fetchFor'>,
   url: string,
   tokens: TokenSet,
+  transport: Transport | undefined,
 ): Promise<void> {
-  const answer = await probeInitialize(url, headersOf(tokens), fetchFor('private'));
+  const ask = transport === 'sse' ? probeEventStream : probeInitialize;
+  const answer = await ask(url, headersOf(tokens), fetchFor('private'));
   if (answer.kind === 'unavailable') {
     throw new BrokerError('upstream_unavailable', `${url} is out of order: ${answer.told}`, {
       hint: 'nothing was stored; try again later, or leave out --probe',
@@ -83,14 +88,24 @@ export async function probe(
   });
 }
 
-async function save(
+/** Where a credential belongs. */
+type Place = Pick<LoginTarget, 'connection' | 'server'> & {
+  account?: string | undefined;
+  url: string | null;
+  /** What is not said is as usual: a server's own settings belong to the kind of login it had. Only its transport stays. */
+  settings?: Partial<ServerSettings> | undefined;
+};
+
+const { transport: _, ...usual } = DEFAULT_SETTINGS;
+
+/** Stores a credential that stays as it is. To be called under the connection's lease. */
+export async function saveEntered(
   { vault, clock }: Context,
-  target: LoginTarget,
+  { connection: name, server, account, url, settings }: Place,
   kind: CredentialKind,
   tokens: TokenSet,
   before: Server | undefined,
 ): Promise<void> {
-  const { connection: name, server, account = null, url } = target;
   // What was made from identities ends with that.
   const wasIdentity = before?.kind === 'identity';
   const existing = wasIdentity ? undefined : await vault.run(() => findConnection(name));
@@ -99,8 +114,10 @@ async function save(
   const sealed = await sealTokenSet(vault.sealer, id, (existing?.generation ?? 0) + 1, tokens);
   await vault.transaction(function* () {
     if (wasIdentity) yield* eraseDerived(before);
-    // A server's own settings belong to the kind of login it had.
-    yield* saveServer({ name: server, url, kind, resource: url, settings: DEFAULT_SETTINGS, createdAt: now });
+    yield* saveServer({
+      ...{ name: server, url, kind, resource: url ?? '', createdAt: now },
+      settings: { ...usual, ...settings },
+    });
     if (existing) {
       const isReplaced = yield* replaceTokenSet(id, existing.generation, sealed);
       if (!isReplaced) throw new Error('the generation moved while a credential was being saved');
@@ -109,7 +126,10 @@ async function save(
       if (existing.kind !== kind) yield* forgetLogin(id);
       if (existing.clientRowId) yield* deleteUnusedClient(existing.clientRowId);
     } else {
-      yield* insertConnection({ id, name, server, account, clientRowId: null, createdAt: now }, sealed);
+      yield* insertConnection(
+        { id, name, server, account: account ?? null, clientRowId: null, createdAt: now },
+        sealed,
+      );
     }
     const detail = { kind, generation: sealed.generation };
     yield* vault.audit.append({

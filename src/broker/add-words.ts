@@ -30,7 +30,8 @@ export async function requireAddable(settings: Settings, { way, wanted }: Additi
   switch (way) {
     case 'entered': {
       const tokens = enteredTokens(wanted.credential, Date.now(), wanted.expiresAt);
-      if (isFirst && wanted.probe) await probe({ fetchFor: networks(settings) }, wanted.url, tokens);
+      if (isFirst && wanted.probe)
+        await probe({ fetchFor: networks(settings) }, wanted.url, tokens, wanted.transport);
       return;
     }
     case 'machine':

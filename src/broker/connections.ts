@@ -1,6 +1,7 @@
 /** What there is to know about connections, without secrets: for `list`, `show` and the HTTP routes. */
 import { fixingCommand, isRenewable } from '../core/connection.ts';
 import { describeGrant } from '../core/grant.ts';
+import type { Program } from '../core/program.ts';
 import { refreshAfter } from '../core/refresh-policy.ts';
 import { type ServerSettings, unusualSettings } from '../core/server-settings.ts';
 import { publicJwks } from '../oauth/client-key.ts';
@@ -58,6 +59,13 @@ export interface ConnectionView {
   ended_login_texts?: string;
   network?: string;
   grant?: string;
+  transport?: string;
+  command?: string;
+  arguments?: readonly string[];
+  directory?: string;
+  environment?: Readonly<Record<string, string>>;
+  processes?: string;
+  idle_end_seconds?: number;
   created_at: string;
   last_refreshed_at: string;
   last_used_at?: string;
@@ -70,14 +78,14 @@ export async function listFor(context: Context, caller: Caller): Promise<Connect
   });
   const all = stored.sort((one, other) => (one.name < other.name ? -1 : 1));
   return Promise.all(
-    all.filter(({ name }) => isVisible(caller, name)).map((stored) => view(context, stored)),
+    all.filter(({ name }) => isVisible(caller, name)).map((stored) => viewFor(context, caller, stored)),
   );
 }
 
 /** One connection. Throws `not_found`. */
 export async function showFor(context: Context, caller: Caller, name: string): Promise<ConnectionView> {
   const stored = await findFor(context, caller, name);
-  const shown = await view(context, stored);
+  const shown = await viewFor(context, caller, stored);
   return caller.kind === 'operator' ? { ...shown, ...(await jwksOf(context, stored)) } : shown;
 }
 
@@ -89,6 +97,14 @@ async function jwksOf(
   if (row?.auth_method !== 'private_key_jwt') return {};
   const { clientKey } = await openClient(vault.sealer, row);
   return clientKey ? { client_jwks: publicJwks(clientKey) } : {};
+}
+
+/** How a program is started on this machine is no concern of agents. */
+async function viewFor(context: Context, caller: Caller, stored: StoredConnection): Promise<ConnectionView> {
+  const whole = await view(context, stored);
+  if (caller.kind === 'operator') return whole;
+  const { command, arguments: args, directory, environment, ...told } = whole;
+  return told;
 }
 
 /** The connection as shown. */
@@ -108,7 +124,7 @@ export async function view(
     server: stored.server,
     kind: stored.kind,
     ...given('url', server?.url),
-    ...given('resource', server?.resource),
+    ...given('resource', server?.resource || undefined),
     ...given('account', stored.accountIdentity),
     state: stored.state,
     ...given('code', stored.code),
@@ -152,7 +168,15 @@ function settingsView({ recovery, ...settings }: ServerSettings): Partial<Connec
     ...given('ended_login_texts', unusual.endedLoginTexts?.join(' · ')),
     ...given('network', unusual.network),
     ...given('grant', unusual.grant && describeGrant(unusual.grant)),
+    ...given('transport', unusual.transport),
+    ...(settings.program ? programView(settings.program) : {}),
   };
+}
+
+/** Where secrets go is told, and nothing of them. */
+function programView({ command, args, cwd, env, processes, idleEndMs }: Program): Partial<ConnectionView> {
+  const idle_end_seconds = idleEndMs / 1000;
+  return { command, arguments: args, directory: cwd, environment: env, processes, idle_end_seconds };
 }
 
 function readable(parameters: Readonly<Record<string, string>> | undefined): string | undefined {

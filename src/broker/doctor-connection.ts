@@ -20,12 +20,13 @@ import {
 } from '../core/diagnosis.ts';
 import { isAlive } from '../core/refresh-policy.ts';
 import { printable } from '../errors.ts';
-import { type ProbeAnswer, probeInitialize } from '../oauth/probe.ts';
+import { type ProbeAnswer, probeEventStream, probeInitialize } from '../oauth/probe.ts';
 import type { StoredConnection } from '../vault/connections.ts';
 import type { Vault } from '../vault/index.ts';
 import { DEFAULT_WARN_WITHIN_MS } from './check.ts';
 import { timestamp } from './connections.ts';
 import { type ClientFindings, examineClient } from './doctor-client.ts';
+import { examineProgram } from './doctor-program.ts';
 import { type Doctor, examineServer, type ServerFindings, watchClocks } from './doctor-server.ts';
 import type { Patient } from './doctor-target.ts';
 import { type AskTools, examineTools, wayTo } from './doctor-tools.ts';
@@ -41,7 +42,8 @@ export interface ConnectionDoctor extends Doctor {
 
 /** The steps of a connection, from `clock` on. All that ask somebody do it at the same time. */
 export async function examineConnection(doctor: ConnectionDoctor, patient: Patient): Promise<Step[]> {
-  const { stored } = patient;
+  const { stored, server } = patient;
+  if (server.url === null) return examineProgram(doctor, patient);
   const watch = watchClocks(doctor);
   const watching = { ...doctor, fetchFor: watch.fetchFor };
   const client = clientOf(watching, patient);
@@ -87,7 +89,7 @@ async function examineDiscovery(
   const { stored, server } = patient;
   if (isStatic(stored.kind) || server.settings.grant?.kind === 'forward')
     return { discovery: skipped('nobody signs in to this server'), isIdentity: false };
-  const findings = await examineServer(doctor, server.url, server.settings, issuer);
+  const findings = await examineServer(doctor, server.url ?? '', server.settings, issuer);
   const isIdentity = stored.kind === 'oauth' && findings.found?.isIdentity === true;
   return { discovery: sameAsAtLogin(findings, patient, issuer), isIdentity };
 }
@@ -144,7 +146,8 @@ async function examineInitialize(doctor: ConnectionDoctor, patient: Patient): Pr
     return skipped('no token was exchanged for it yet', `broker token ${stored.name}`);
   try {
     const { credential, fetch } = await wayTo(doctor, patient);
-    const answer = await probeInitialize(server.url, credential, fetch);
+    const ask = server.settings.transport === 'sse' ? probeEventStream : probeInitialize;
+    const answer = await ask(server.url ?? '', credential, fetch);
     return judge(answer, patient);
   } catch (error) {
     return failedBy(error);

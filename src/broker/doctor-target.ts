@@ -55,5 +55,5 @@ export async function findPatients(vault: Vault, target: DoctorTarget | undefine
   const named = all.filter(({ stored }) => [stored.name, stored.server].includes(target.words));
   if (named.length > 0) return named;
   const urls: readonly string[] = target.preset?.urls ?? [];
-  return all.filter(({ server }) => server.url === target.url || urls.includes(server.url));
+  return all.filter(({ server: { url } }) => url !== null && (url === target.url || urls.includes(url)));
 }

@@ -60,7 +60,7 @@ async function ask(
   patient: Patient,
   askTools: AskTools,
 ): Promise<string[]> {
-  const { url } = patient.server;
+  const url = patient.server.url ?? '';
   const { credential, fetch } = await wayTo(doctor, patient);
   const revealed = Object.fromEntries(credential.map(([name, value]) => [name, value.reveal()]));
   const tools = await askTools({

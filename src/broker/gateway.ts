@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { isLive } from '../core/access-policy.ts';
 import { NO_RULES, OPEN_SERVER, type Policy } from '../core/gateway-policy.ts';
 import { parseConnectionName } from '../core/names.ts';
-import type { Network } from '../core/server-settings.ts';
+import type { Network, Transport } from '../core/server-settings.ts';
 import { BrokerError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 import { findAgent } from '../vault/agents.ts';
@@ -18,12 +18,16 @@ import { serverOf, type TokenQuery } from './tokens.ts';
 
 /** A caller's way to a server, for one call. */
 export interface UpstreamAccess {
+  /** Whose way it is. */
+  caller: Caller;
   connection: string;
   /** Row the credential lies in. */
   connectionId: string;
   account: string | null;
-  /** The MCP endpoint. */
+  server: string;
+  /** The MCP endpoint. Of a program `stdio:` and its name, where nothing could be sent. */
   url: string;
+  transport: Transport;
   network: Network;
   /** What a tool's error says when the login has ended. */
   endedLoginTexts: readonly string[];
@@ -54,10 +58,13 @@ export async function openUpstream(
     throw new BrokerError('not_found', `there is no connection ${name} for this agent`, { connection: name });
   const { granted, holder, token } = await obtainHeaders(context, caller, stored, query);
   return {
+    caller,
     connection: name,
     connectionId: holder.id,
     account: holder.accountIdentity,
-    url: server.url,
+    server: server.name,
+    url: server.url ?? `stdio:${server.name}`,
+    transport: server.settings.transport,
     network: server.settings.network,
     endedLoginTexts: server.settings.endedLoginTexts,
     headers: granted.headers,

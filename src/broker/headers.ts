@@ -10,7 +10,14 @@ import { Secret } from '../secret.ts';
 import { openTokenSet, type StoredConnection } from '../vault/connections.ts';
 import { findFor } from './access.ts';
 import type { Caller, Context } from './context.ts';
-import { handedOut, type ObtainedToken, obtainToken, requireFresh, type TokenQuery } from './tokens.ts';
+import {
+  handedOut,
+  type ObtainedToken,
+  obtainToken,
+  requireFresh,
+  requireNoProgram,
+  type TokenQuery,
+} from './tokens.ts';
 
 export interface GrantedHeaders {
   connection: string;
@@ -35,6 +42,7 @@ export async function getHeaders(
   query: Pick<TokenQuery, 'minTtlSeconds'> = {},
 ): Promise<GrantedHeaders> {
   const stored = await findFor(context, caller, name, 'token');
+  await requireNoProgram(context, stored);
   const { granted, holder, token } = await obtainHeaders(context, caller, stored, query);
   const detail = { generation: granted.generation, ...(token === null ? {} : { token }) };
   handedOut(context, caller, holder, name, detail);

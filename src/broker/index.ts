@@ -1,12 +1,8 @@
-/** The broker: vault, providers and services wired together, the only way in for every door above. */
-import type { Dispatcher } from 'undici';
 import { type Clock, systemClock } from '../clock.ts';
 import type { Settings } from '../config.ts';
 import { parseConnectionName } from '../core/names.ts';
-import type { Network } from '../core/server-settings.ts';
 import type { StepUp } from '../core/step-up.ts';
 import type { Log } from '../log.ts';
-import { createKeptDispatcher } from '../oauth/connect.ts';
 import { createFetch, type Fetch, type FetchFor } from '../oauth/http.ts';
 import type { Secret } from '../secret.ts';
 import { listConnections } from '../vault/connections.ts';
@@ -14,6 +10,7 @@ import { openVault } from '../vault/index.ts';
 import { findServer } from '../vault/servers.ts';
 import { type AddedMachineView, add, type NewConnection } from './add.ts';
 import { addIdentityServer, type IdentityServerView, type NewIdentityServer } from './add-identity.ts';
+import { addProgram, type NewProgram } from './add-program.ts';
 import { type AddedView, addStatic, type NewStaticConnection } from './add-static.ts';
 import { type RotatedKey, rotateKey } from './agent-keys.ts';
 import type { AgentDetail, AgentView } from './agent-view.ts';
@@ -31,9 +28,7 @@ import { type Authenticate, createAuthenticate } from './authenticate.ts';
 import { type CheckOptions, type CheckView, check } from './check.ts';
 import { type ConnectionView, listFor, showFor } from './connections.ts';
 import type { Caller, Context, RefreshParts } from './context.ts';
-import { openUpstream, type UpstreamAccess } from './gateway.ts';
-import { type GatewayCall, noteCall, noteRefusedCall } from './gateway-calls.ts';
-import { createGatewaySessions, type GatewaySessions } from './gateway-sessions.ts';
+import { createGatewayServices, type GatewayServices } from './gateway-services.ts';
 import { createHandOuts } from './hand-outs.ts';
 import { type GrantedHeaders, getHeaders } from './headers.ts';
 import { type Readiness, readiness } from './health.ts';
@@ -64,7 +59,6 @@ import {
   tokenForClient,
 } from './token-for-client.ts';
 import { type GrantedToken, getToken, type TokenQuery } from './tokens.ts';
-import { type RuleChanges, type RulesView, setToolRules, toolRules } from './tool-rules.ts';
 import { createWebLogins, type WebLogins } from './web-login.ts';
 
 export interface BrokerOptions {
@@ -88,6 +82,8 @@ export interface Broker {
   add(wanted: NewConnection): Promise<AddedMachineView>;
   /** A credential that was entered by hand. */
   addStatic(wanted: NewStaticConnection): Promise<AddedView>;
+  /** A server that is a program on this machine. */
+  addProgram(wanted: NewProgram): Promise<AddedView>;
   /** A server whose connections are made from users' identities. */
   addIdentity(wanted: NewIdentityServer): Promise<IdentityServerView>;
   /** URL of the server of this connection name. Undefined: it is not known. */
@@ -105,25 +101,8 @@ export interface Broker {
   check(caller: Caller, name: string, options?: CheckOptions): Promise<CheckView>;
   /** What to do when the server says that the login's rights do not suffice. Undefined: it said something else. */
   stepUp(caller: Caller, name: string, refusal: UpstreamRefusal): Promise<StepUp | undefined>;
-  gateway: {
-    /** The way to a server for one call. */
-    open(
-      caller: Caller,
-      name: string,
-      query?: Pick<TokenQuery, 'rejectedGeneration'>,
-    ): Promise<UpstreamAccess>;
-    /** Connections to servers of this network, kept for the next call. */
-    dispatcher(network: Network): Dispatcher;
-    sessions: GatewaySessions;
-    /** Writes down what became of a call. */
-    note(caller: Caller, call: GatewayCall): void;
-    /** The same for one that is refused: on disk when it resolves. */
-    noteRefused(caller: Caller, call: GatewayCall): Promise<void>;
-    /** What agents may use at a connection, or at the only one of a server. */
-    rules(name: string): Promise<RulesView>;
-    /** Changes the rules of a server. False: they were so already. */
-    setRules(server: string, changes: RuleChanges): Promise<boolean>;
-  };
+  /** What the gateway asks for. */
+  gateway: GatewayServices;
   agents: {
     add(agent: NewAgent): Promise<{ agent: AgentView; key: Secret }>;
     list(): Promise<AgentView[]>;
@@ -172,8 +151,10 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     webLogins,
     add: (wanted) => add(context, wanted),
     addStatic: (wanted) => addStatic(context, wanted),
+    addProgram: (wanted) => addProgram(context, wanted),
     addIdentity: (wanted) => addIdentityServer(context, wanted),
-    urlOf: async (name) => (await vault.run(() => findServer(parseConnectionName(name)?.server ?? '')))?.url,
+    urlOf: async (name) =>
+      (await vault.run(() => findServer(parseConnectionName(name)?.server ?? '')))?.url ?? undefined,
     logout: (caller, name) => logout(context, caller, name),
     token: (caller, name, query) => getToken(context, caller, name, query),
     headers: (caller, name, query) => getHeaders(context, caller, name, query),
@@ -183,15 +164,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     show: (caller, name) => showFor(context, caller, name),
     check: (caller, name, checkOptions) => check(context, caller, name, checkOptions),
     stepUp: (caller, name, refusal) => stepUp(context, caller, name, refusal),
-    gateway: {
-      open: (caller, name, query) => openUpstream(context, caller, name, query),
-      dispatcher: keptDispatchers(settings),
-      sessions: createGatewaySessions(context),
-      note: (caller, call) => noteCall(context, caller, call),
-      noteRefused: (caller, call) => noteRefusedCall(context, caller, call),
-      rules: (name) => toolRules(context, name),
-      setRules: (server, changes) => setToolRules(context, server, changes),
-    },
+    gateway: createGatewayServices(context, settings),
     agents: {
       add: (agent) => addAgent(context, agent),
       list: () => listAgentViews(context),
@@ -231,16 +204,6 @@ export function networks({ proxy, caFile }: Settings): FetchFor {
     private: createFetch({ proxy, caFile, network: 'private' }),
   };
   return (network) => ways[network];
-}
-
-/** One for each network, made when it is first needed. */
-function keptDispatchers({ proxy, caFile }: Settings): (network: Network) => Dispatcher {
-  const made = new Map<Network, Dispatcher>();
-  return (network) => {
-    const dispatcher = made.get(network) ?? createKeptDispatcher({ proxy, caFile, network });
-    made.set(network, dispatcher);
-    return dispatcher;
-  };
 }
 
 async function announceOrClose(parts: RefreshParts): ReturnType<typeof announce> {

@@ -153,7 +153,7 @@ export function whatIsGone({ before, existing, others }: Present, kind: Credenti
 
 /** The settings that differ from the usual, by their names in `broker show`. */
 function labelsOf({ kind, settings }: Server): string[] {
-  const { grant: _, network: __, pkce, ...unusual } = unusualSettings(settings);
+  const { grant, network, transport, program, pkce, ...unusual } = unusualSettings(settings);
   // Nobody is redirected to a machine, so PKCE says nothing there.
   const told = { ...unusual, ...(pkce && kind === 'oauth' ? { pkce } : {}) };
   return Object.keys(told).map((name) => LABELS[name as keyof typeof told]);

@@ -131,6 +131,11 @@ function resolveName(
       hint: 'leave out --name, or give the URL to connect it under a second name',
     });
   }
+  if (server.url === null) {
+    throw new BrokerError('usage', `${target} is a program on this machine: nobody signs in to it`, {
+      hint: `the secrets of its environment belong to other connections: broker show ${server.name}`,
+    });
+  }
   return withAccount(server.url, server.name, account ?? parsed.account);
 }
 

@@ -50,12 +50,25 @@ export async function getToken(
   query: TokenQuery = {},
 ): Promise<GrantedToken> {
   const stored = await findFor(context, caller, name, 'token');
+  await requireNoProgram(context, stored);
   const { granted, holder } = await obtainToken(context, caller, stored, query);
   handedOut(context, caller, holder, name, {
     generation: granted.generation,
     token: granted.accessToken.fingerprint(),
   });
   return granted;
+}
+
+/** Throws `bad_request` for a program, which is reached through the gateway alone. */
+export async function requireNoProgram(
+  context: Pick<Context, 'vault' | 'memory'>,
+  { name, kind, server }: StoredConnection,
+): Promise<void> {
+  if (kind !== 'none' || (await serverOf(context, server))?.settings.transport !== 'stdio') return;
+  throw new BrokerError('bad_request', `${name} is a program behind the gateway: it has no token`, {
+    hint: `connect the agent to the daemon instead, at /mcp/${name}`,
+    connection: name,
+  });
 }
 
 /** A token and the row it lies in: of an identity that is forwarded, not its own. */

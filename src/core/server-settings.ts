@@ -4,6 +4,7 @@
  */
 import { BrokerError, quote } from '../errors.ts';
 import type { Grant } from './grant.ts';
+import type { Program } from './program.ts';
 import type { RecoveryPolicy } from './recovery.ts';
 
 export interface ServerSettings {
@@ -33,7 +34,14 @@ export interface ServerSettings {
   endedLoginTexts: readonly string[];
   /** How a machine gets its tokens. Default null: a person signs in. */
   grant: Grant | null;
+  /** How MCP is spoken with it. Default `http`. */
+  transport: Transport;
+  /** The program that is the server, with `stdio`. Default null: the server is at a URL. */
+  program: Program | null;
 }
+
+/** `http`: Streamable HTTP. `sse`: the transport before it (2024-11-05). `stdio`: a program on this machine. */
+export type Transport = 'http' | 'sse' | 'stdio';
 
 /** `private`: anywhere but to metadata services of clouds. `public`: to public addresses only. */
 export type Network = 'public' | 'private';
@@ -55,6 +63,8 @@ export const DEFAULT_SETTINGS: ServerSettings = {
   network: 'public',
   endedLoginTexts: [],
   grant: null,
+  transport: 'http',
+  program: null,
 };
 
 /** Parameters of the authorization request that are ours to set. */

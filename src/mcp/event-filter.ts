@@ -11,7 +11,13 @@ const LF = 10;
 const CR = 13;
 
 /** An event grew larger than may be held. */
-export class EventTooLarge extends BrokerError {}
+export class EventTooLarge extends BrokerError {
+  constructor() {
+    super('upstream_unavailable', 'the server sent an event too large to be looked at', {
+      hint: 'ask for less, with a cursor',
+    });
+  }
+}
 
 /** A stream of events that lets each message be changed. Fails with `EventTooLarge`. */
 export class EventFilter extends Transform {
@@ -84,10 +90,7 @@ export class EventFilter extends Transform {
   }
 
   #giveUpHolding(): void {
-    if (this.#hold.whenLarger === 'fail')
-      throw new EventTooLarge('upstream_unavailable', 'the server sent an event too large to be looked at', {
-        hint: 'ask for less, with a cursor',
-      });
+    if (this.#hold.whenLarger === 'fail') throw new EventTooLarge();
     for (const bytes of this.#held) this.push(bytes);
     this.#held = [];
     this.#size = 0;

@@ -27,7 +27,7 @@ export interface Listener {
 }
 
 /** A list is not passed on unseen, however long it is. */
-const LONGEST_LIST_BYTES = 16 * 1024 * 1024;
+export const LONGEST_LIST_BYTES = 16 * 1024 * 1024;
 
 /** A list may come where none was asked for; what is longer than this is the answer to another question. */
 const LONGEST_STRAY_LIST_BYTES = 1024 * 1024;

@@ -1,6 +1,6 @@
 /** A server behind the gateway, whichever way it is reached: one request, one answer whose body streams. */
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { type Dispatcher, request as send } from 'undici';
 import type { UpstreamAccess } from '../broker/gateway.ts';
 import type { Network } from '../core/server-settings.ts';
@@ -37,4 +37,11 @@ export function createHttpUpstream(dispatcherFor: (network: Network) => Dispatch
     });
     return unpack({ status: answer.statusCode, headers: answer.headers, body: answer.body });
   };
+}
+
+/** An answer made here, in the place of a server that speaks no HTTP. */
+export function jsonAnswer(status: number, value: unknown): UpstreamAnswer {
+  const text = JSON.stringify(value);
+  const headers = { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(text)) };
+  return { status, headers, body: Readable.from([Buffer.from(text)]) };
 }

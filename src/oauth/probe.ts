@@ -62,6 +62,29 @@ export async function probeInitialize(
   return read(response, await response.text());
 }
 
+/**
+ * Opens the stream of events at `url`, as clients of the transport before Streamable HTTP do (MCP 2024-11-05), and closes
+ * it at once. Throws what `probeInitialize` throws.
+ */
+export async function probeEventStream(
+  url: string,
+  credential: CredentialHeaders,
+  fetch: Fetch,
+): Promise<ProbeAnswer> {
+  const revealed = Object.fromEntries(credential.map(([name, value]) => [name, value.reveal()]));
+  const response = await abortable(fetch, AbortSignal.timeout(ANSWER_DEADLINE_MS))(url, {
+    headers: { ...revealed, accept: 'text/event-stream' },
+    headersOnly: true,
+  }).catch((error: unknown) => {
+    throw networkError(error, url);
+  });
+  const answer = read(response, '');
+  const isStream = /^text\/event-stream\b/.test(response.headers.get('content-type') ?? '');
+  return answer.kind === 'initialized' && !isStream
+    ? { kind: 'refused', told: 'no stream of events' }
+    : answer;
+}
+
 /** An answer may be a stream that a server leaves open: then its status alone has to tell. */
 async function ask(url: string, credential: Record<string, string>, fetch: Fetch): Promise<Response> {
   const call = (deadlineMs: number, more: FetchInit = {}) =>

@@ -2,14 +2,20 @@
 import type { CredentialKind } from '../core/credential-kind.ts';
 import { OPEN_SERVER, type ServerPolicy } from '../core/gateway-policy.ts';
 import { sourceOf } from '../core/grant.ts';
-import { DEFAULT_SETTINGS, type ServerSettings, unusualSettings } from '../core/server-settings.ts';
+import {
+  DEFAULT_SETTINGS,
+  type ServerSettings,
+  type Transport,
+  unusualSettings,
+} from '../core/server-settings.ts';
 import { first, query, type Steps } from './database.ts';
 
 export interface Server {
   name: string;
-  url: string;
+  /** Null: the server is a program. */
+  url: string | null;
   kind: CredentialKind;
-  /** RFC 8707 resource exactly as the server's metadata spells it. */
+  /** RFC 8707 resource exactly as the server's metadata spells it. Empty: it is a program. */
   resource: string;
   settings: ServerSettings;
   /** What the gateway lets agents use of it. */
@@ -19,9 +25,10 @@ export interface Server {
 
 interface ServerRow {
   name: string;
-  url: string;
+  transport: Transport;
+  url: string | null;
   kind: CredentialKind;
-  resource: string;
+  resource: string | null;
   pinned_issuer: string | null;
   /** JSON of what differs from the default. */
   settings: string;
@@ -30,7 +37,7 @@ interface ServerRow {
   created_at: number;
 }
 
-const COLUMNS = 'name, url, kind, resource, pinned_issuer, settings, tool_policy, created_at';
+const COLUMNS = 'name, transport, url, kind, resource, pinned_issuer, settings, tool_policy, created_at';
 
 /** The server of this name. */
 export function* findServer(name: string): Steps<Server | undefined> {
@@ -62,16 +69,16 @@ export function* saveServer({
   ...server
 }: Omit<Server, 'settings' | 'policy'> & { settings?: Partial<ServerSettings> }): Steps<void> {
   const before = yield* first<ServerRow>(`SELECT ${COLUMNS} FROM servers WHERE name = ?`, server.name);
-  const { pinnedIssuer, ...others } = {
+  const { pinnedIssuer, transport, ...others } = {
     ...(before ? toServer(before).settings : DEFAULT_SETTINGS),
     ...settings,
   };
   yield* query(
     `INSERT INTO servers (name, transport, url, kind, resource, pinned_issuer, settings, tool_policy, created_at)
-     VALUES (?, 'http', ?, ?, ?, ?, ?, '{}', ?)
-     ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, resource = excluded.resource, pinned_issuer = excluded.pinned_issuer,
-       settings = excluded.settings`,
-    ...[server.name, server.url, server.kind, server.resource, pinnedIssuer],
+     VALUES (?, ?, ?, ?, ?, ?, ?, '{}', ?)
+     ON CONFLICT (name) DO UPDATE SET transport = excluded.transport, kind = excluded.kind, resource = excluded.resource,
+       pinned_issuer = excluded.pinned_issuer, settings = excluded.settings`,
+    ...[server.name, transport, server.url, server.kind, server.resource, pinnedIssuer],
     ...[JSON.stringify(unusualSettings(others)), server.createdAt],
   );
 }
@@ -112,8 +119,13 @@ function toServer(row: ServerRow): Server {
     name: row.name,
     url: row.url,
     kind: row.kind,
-    resource: row.resource,
-    settings: { ...DEFAULT_SETTINGS, ...JSON.parse(row.settings), pinnedIssuer: row.pinned_issuer },
+    resource: row.resource ?? '',
+    settings: {
+      ...DEFAULT_SETTINGS,
+      ...JSON.parse(row.settings),
+      pinnedIssuer: row.pinned_issuer,
+      transport: row.transport,
+    },
     policy: { ...OPEN_SERVER, ...JSON.parse(row.tool_policy) },
     createdAt: row.created_at,
   };

@@ -22,6 +22,8 @@ const UNUSUAL: ServerSettings = {
   network: 'private',
   endedLoginTexts: ['HTTP 401'],
   grant: { kind: 'client_credentials' },
+  transport: 'stdio',
+  program: { command: '/bin/true', args: [], cwd: '/', env: {}, processes: 'shared', idleEndMs: 1000 },
 };
 
 describe('the settings among the wishes of a login', () => {

@@ -9,6 +9,7 @@ import { fingerprint } from '../../src/secret.ts';
 import type { AuthorizationServer } from './authorization-server.ts';
 import { closeServer, listenOnLoopback } from './loopback.ts';
 import { createMcpSessions } from './mcp-sessions.ts';
+import { createSseSessions, type SseQuirks, type SseSessions } from './sse-sessions.ts';
 
 /** Everything is optional; the defaults follow the MCP authorization specification. */
 export interface McpServerOptions {
@@ -28,6 +29,8 @@ export interface McpServerOptions {
   resourceOverride?: string;
   /** `scopes_supported` of the metadata. Default the words of `scope`; an empty list leaves the field out. */
   scopesSupported?: string[];
+  /** It only speaks the older transport, HTTP with SSE; what is wrong with it. Default: Streamable HTTP. */
+  sse?: SseQuirks;
 }
 
 /** One request as the MCP server saw it. Never holds a token. */
@@ -48,6 +51,8 @@ export interface McpTestServer {
   url: string;
   /** Every request seen, in order of arrival. */
   requests: McpRequest[];
+  /** Of the older transport. */
+  sse: SseSessions;
   close(): Promise<void>;
 }
 
@@ -63,6 +68,7 @@ export async function startMcpServer(options: McpServerOptions = {}): Promise<Mc
     throw new TypeError('needs an authorizationServer or withoutAuth');
   const requests: McpRequest[] = [];
   const sessions = createMcpSessions();
+  const sse = createSseSessions(options.sse);
   const app = createMcpExpressApp();
   const server = createServer((request, response) => {
     requests.push(recordMcpRequest(request, response));
@@ -82,13 +88,15 @@ export async function startMcpServer(options: McpServerOptions = {}): Promise<Mc
     });
     app.use('/mcp', bearerGuard(authorizationServer, url, resource, scopes, options.challenge));
   }
-  app.all('/mcp', (request, response) => sessions.handle(request, response));
+  app.all('/mcp', (request, response) => (options.sse ? sse : sessions).handle(request, response));
 
   return {
     url,
     requests,
+    sse,
     async close() {
       await sessions.close();
+      sse.drop();
       await closeServer(server);
     },
   };

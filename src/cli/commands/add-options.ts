@@ -4,10 +4,11 @@ import type { Addition } from '../../broker/add-words.ts';
 import { AUTH_METHODS } from '../../core/auth-methods.ts';
 import { BrokerError } from '../../errors.ts';
 import { collect, collectScopes, instant } from '../arguments.ts';
+import { PROGRAM_OPTIONS } from './add-program.ts';
 
-export type Way = Addition['way'];
+export type Way = Addition['way'] | 'program';
 
-const WAYS: Way[] = ['entered', 'machine', 'identity'];
+const WAYS: Way[] = ['entered', 'machine', 'identity', 'program'];
 
 const OPTIONS: Record<Way, Option[]> = {
   entered: [
@@ -54,12 +55,14 @@ const OPTIONS: Record<Way, Option[]> = {
     new Option('--forward', 'their access token goes there as it is, although it was issued for another'),
     new Option('--exchange', 'it is exchanged for one of this server first (RFC 8693)'),
   ],
+  program: PROGRAM_OPTIONS,
 };
 
 const HEADINGS: Record<Way, string> = {
   entered: 'Entered by hand:',
   machine: 'A machine’s own credentials:',
   identity: 'The identity of the user:',
+  program: 'A program on this machine (stdio), reached through the gateway:',
 };
 
 /** The ways in sentences. */
@@ -67,6 +70,7 @@ const WORDS: Record<Way, string> = {
   entered: 'what is entered by hand',
   machine: 'a machine’s own credentials',
   identity: 'the identity of users',
+  program: 'a program',
 };
 
 /** Options of a machine that a server of identities has too: our client at its own authorization server. */

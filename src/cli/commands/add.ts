@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { AddedMachineView } from '../../broker/add.ts';
 import type { IdentityServerView, NewIdentityServer } from '../../broker/add-identity.ts';
 import type { AddedView } from '../../broker/add-static.ts';
@@ -6,14 +6,16 @@ import type { Addition } from '../../broker/add-words.ts';
 import { requireConnectionName } from '../../core/names.ts';
 import { BrokerError, printable } from '../../errors.ts';
 import { readSecretFile } from '../arguments.ts';
-import { asOperator, openSession } from '../session.ts';
+import { asOperator, openSession, type Session } from '../session.ts';
 import { resultJson, say, succeed } from '../terminal.ts';
 import { type EnteredOptions, readEntered } from './add-entered.ts';
 import { type MachineOptions, missing, readMachine } from './add-machine.ts';
 import { addWays, refuseForeign, type Way } from './add-options.ts';
+import { type ProgramOptions, readProgram } from './add-program.ts';
 
-interface AddOptions extends MachineOptions, EnteredOptions {
+interface AddOptions extends MachineOptions, EnteredOptions, ProgramOptions {
   url?: string;
+  transport?: 'http' | 'sse';
   expires?: number;
   probe?: boolean;
   identity?: string;
@@ -25,9 +27,17 @@ interface AddOptions extends MachineOptions, EnteredOptions {
 /** `broker add`: a connection that nobody signs in to. */
 export function addCommand(): Command {
   const command = new Command('add')
-    .description('add a connection that nobody signs in to: a token, headers, or a machine’s own credentials')
+    .description(
+      'add a connection that nobody signs in to: a token, headers, a machine’s own credentials, or a program',
+    )
     .argument('<name>')
     .option('--url <url>', 'URL of the MCP server (not needed for one that is known)')
+    .addOption(
+      new Option(
+        '--transport <transport>',
+        'http, or sse for servers that only speak the older HTTP+SSE (default: found out at the first call)',
+      ).choices(['http', 'sse']),
+    )
     .option('--json', 'as JSON')
     .addHelpText('after', EXAMPLES)
     .action(run);
@@ -41,13 +51,16 @@ Examples:
   broker add wiki --url https://wiki.example.com/mcp --header X-Api-Key --value-file key.txt
   broker add reports --url https://mcp.example.com/mcp --client-credentials --client-id abc --client-secret-file secret.txt
   broker add reports --url https://mcp.example.com/mcp --workload-token-file /var/run/secrets/tokens/mcp
-  broker add internal --url https://internal.example.com/mcp --identity corp --exchange`;
+  broker add internal --url https://internal.example.com/mcp --identity corp --exchange
+  broker add coda-local --command node --arg server.js --env CODA_API_TOKEN={{coda}}
+  broker add old --url https://mcp.example.com/sse --transport sse --bearer-file token.txt`;
 
 async function run(name: string, options: AddOptions, command: Command): Promise<void> {
   requireConnectionName(name);
   const way = chooseWay(options);
   refuseForeign(command, way);
   const session = openSession(command);
+  if (way === 'program') return addProgram(session, name, options);
   // All that can be wrong with the words is told before anything is opened or made.
   const addition = readAddition(way, { name, url: options.url ?? '' }, options);
   if (options.url !== undefined) {
@@ -61,11 +74,7 @@ async function run(name: string, options: AddOptions, command: Command): Promise
       return tellIdentity(await broker.addIdentity({ ...addition.wanted, url }), options);
     if (addition.way === 'machine')
       return tellMachine(await broker.add({ ...addition.wanted, url }), options);
-    const view: AddedView = await broker.addStatic({ ...addition.wanted, url });
-    if (options.json) return resultJson(view);
-    succeed(`${view.name} is added`);
-    for (const note of view.notes ?? []) say(`  note: ${note}`);
-    say(`\nnext: broker agent add <name> --allow ${view.name}`);
+    tellAdded(await broker.addStatic({ ...addition.wanted, url }), options, '');
   }).catch((error: unknown) => {
     // Where there is no vault, no server is known either.
     const isUnknown =
@@ -74,17 +83,38 @@ async function run(name: string, options: AddOptions, command: Command): Promise
   });
 }
 
-function readAddition(way: Way, target: { name: string; url: string }, options: AddOptions): Addition {
+function readAddition(
+  way: Addition['way'],
+  target: { name: string; url: string },
+  options: AddOptions,
+): Addition {
+  const { expires: expiresAt, probe, transport } = options;
   switch (way) {
     case 'machine':
-      return { way, wanted: { ...target, ...readMachine(options) } };
+      return { way, wanted: { ...target, transport, ...readMachine(options) } };
     case 'identity':
       return { way, wanted: { ...target, ...readIdentity(options) } };
-    case 'entered': {
-      const { expires: expiresAt, probe } = options;
-      return { way, wanted: { ...target, credential: readEntered(options), expiresAt, probe } };
-    }
+    case 'entered':
+      return { way, wanted: { ...target, credential: readEntered(options), expiresAt, probe, transport } };
   }
+}
+
+async function addProgram(session: Session, name: string, options: AddOptions): Promise<void> {
+  const program = readProgram(options);
+  await asOperator(session, { create: true }, async (broker) =>
+    tellAdded(await broker.addProgram({ name, program }), options, ', a program behind the gateway'),
+  );
+}
+
+function tellAdded(view: AddedView, { json, command }: AddOptions, what: string): void {
+  if (json) {
+    resultJson(view);
+    return;
+  }
+  succeed(`${view.name} is added${what}`);
+  for (const note of view.notes ?? []) say(`  note: ${note}`);
+  const mode = command === undefined ? '' : ' --mode gateway';
+  say(`\nnext: broker agent add <name> --allow ${view.name}${mode}`);
 }
 
 /** Exactly one way must be chosen. */
@@ -93,14 +123,21 @@ function chooseWay(options: AddOptions): Way {
     options;
   const entered = [bearerFile, header, none].filter(Boolean).length;
   const machine = [clientCredentials, workloadTokenFile, identityTokenFile].filter(Boolean).length;
-  if (entered + machine + (identity === undefined ? 0 : 1) !== 1) {
+  const isProgram = options.command !== undefined;
+  if (entered + machine + (identity === undefined ? 0 : 1) + (isProgram ? 1 : 0) !== 1) {
     throw new BrokerError('usage', 'say in one way how the connection gets its tokens', {
       hint:
         '--bearer-file <file>, --header <name> --value-file <file>, or --none\n' +
         '--client-credentials, --workload-token-file <file> or --identity-token-file <file>\n' +
-        '--identity <server> with --forward or --exchange\na person signs in with: broker login <url>',
+        '--identity <server> with --forward or --exchange\n--command <program>, for a server that is one\na person signs in with: broker login <url>',
     });
   }
+  if (isProgram && options.url !== undefined) {
+    throw new BrokerError('usage', 'a program has no URL', {
+      hint: 'leave out --url: programs are spoken with over stdin and stdout',
+    });
+  }
+  if (isProgram) return 'program';
   if (identity !== undefined) return 'identity';
   return machine === 1 ? 'machine' : 'entered';
 }

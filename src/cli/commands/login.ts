@@ -47,6 +47,7 @@ interface LoginOptions {
   authParam?: Record<string, string>;
   scopeOnRefresh?: boolean;
   rawBasic?: boolean;
+  transport?: 'http' | 'sse';
   recovery?: RecoveryPolicy;
   deadTokenError?: string[];
   forgetSettings?: boolean;
@@ -114,6 +115,10 @@ const OPTIONS = [
   ),
   option('--scope-on-refresh', 'repeat the scope at each refresh', ODD),
   option('--raw-basic', 'do not encode client id and secret in HTTP Basic', ODD),
+  option('--transport <transport>', 'http, or sse for the older HTTP+SSE (default: found out)', ODD).choices([
+    'http',
+    'sse',
+  ]),
   option('--recovery <policy>', 'when the answer to a refresh was lost (default: retry)', ODD).choices(
     RECOVERY_POLICIES,
   ),
@@ -227,5 +232,6 @@ function readRequest(target: string, options: LoginOptions): LoginRequest {
     authorizationParameters: options.authParam,
     refreshScope: options.scopeOnRefresh ? 'send' : undefined,
     basicEncoding: options.rawBasic ? 'raw' : undefined,
+    transport: options.transport,
   };
 }

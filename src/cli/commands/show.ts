@@ -26,6 +26,15 @@ export function showCommand(): Command {
 /** Longest value shown, in characters. */
 const MAX_TOLD = 2000;
 
+const TRANSPORTS: Readonly<Record<string, string>> = {
+  sse: 'HTTP with SSE, the one before Streamable HTTP',
+  stdio: 'stdio: a program on this machine, reached through the gateway',
+};
+const PROCESSES: Readonly<Record<string, string>> = {
+  session: 'one for each session',
+  shared: 'one, shared by all sessions',
+};
+
 function lines(view: ConnectionView): [string, string | undefined][] {
   const now = Date.now();
   // What servers chose, such as a client id, may hold anything.
@@ -68,6 +77,13 @@ function lines(view: ConnectionView): [string, string | undefined][] {
     ['ended login', told(view.ended_login_texts)],
     ['network', view.network && 'private: its URLs may lead into the local network'],
     ['tokens by', told(view.grant)],
+    ['transport', TRANSPORTS[view.transport ?? '']],
+    ['command', told(view.command)],
+    ['arguments', told(view.arguments?.map((each) => JSON.stringify(each)).join(' '))],
+    ['directory', told(view.directory)],
+    ['environment', told(variables(view.environment))],
+    ['processes', view.processes && PROCESSES[view.processes]],
+    ['idle end', view.idle_end_seconds === undefined ? undefined : `after ${view.idle_end_seconds} s unused`],
     ['dead token', view.dead_token_errors && `said as ${told(view.dead_token_errors)}`],
     ['created', view.created_at],
   ];
@@ -85,4 +101,10 @@ function refreshToken(view: ConnectionView): string | undefined {
   if (isByHand(view)) return undefined;
   if (view.refresh_token) return 'yes';
   return view.grant ? 'not needed' : 'no: the login ends with its access token';
+}
+
+/** Undefined: there are none, or it is no program. */
+function variables(environment: ConnectionView['environment']): string | undefined {
+  const told = Object.entries(environment ?? {}).map(([name, value]) => `${name}=${value}`);
+  return told.length === 0 ? undefined : told.join(' ');
 }
