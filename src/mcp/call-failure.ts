@@ -12,7 +12,7 @@ import {
   toJsonRpc,
   UNKNOWN_FAILURE,
 } from './refusal.ts';
-import { CallTimeout, Stopping } from './time-limits.ts';
+import { CallCancelled, CallTimeout, Stopping } from './time-limits.ts';
 
 /** Answers a call nothing was said to yet. */
 export function answerRefused(
@@ -55,6 +55,11 @@ export function finishBroken(
     response.destroy();
     return;
   }
+  // Who cancelled the call waits for nothing.
+  if (error instanceof CallCancelled) {
+    response.end();
+    return;
+  }
   const failure = describe(error);
   const events = requestIds(call.messages).map((id) => `data: ${JSON.stringify(toJsonRpc(id, failure))}\n\n`);
   // The blank lines end whatever event was under way.
@@ -66,6 +71,7 @@ function describe(error: unknown): Failure {
     const message = `the call was given up: ${error.message}`;
     return { status: 504, code: 'upstream_unavailable', message, retryAfterSeconds: 5 };
   }
+  if (error instanceof CallCancelled) return { status: 200, code: 'cancelled', message: error.message };
   if (error instanceof Stopping) {
     const message = 'the broker is stopping';
     return { status: 503, code: 'upstream_unavailable', message, retryAfterSeconds: 5 };

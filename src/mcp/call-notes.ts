@@ -11,7 +11,7 @@ import type { Log } from '../log.ts';
 import type { Call } from './call.ts';
 import type { Judged } from './judge-call.ts';
 import { GatewayRefusal } from './refusal.ts';
-import { CallTimeout, ClientGone, Stopping } from './time-limits.ts';
+import { CallCancelled, CallTimeout, ClientGone, Stopping } from './time-limits.ts';
 
 /** What is known of a call so far. */
 export interface Outcome {
@@ -137,6 +137,7 @@ function codeOf(error: unknown): string {
   if (error instanceof GatewayRefusal || error instanceof BrokerError) return error.code;
   if (error instanceof CallTimeout) return 'timeout';
   if (error instanceof ClientGone) return 'client_gone';
+  if (error instanceof CallCancelled) return 'cancelled';
   if (error instanceof Stopping) return 'stopped';
   return systemCode(error) ?? 'internal';
 }

@@ -21,6 +21,7 @@ import { forward, renew } from './forward.ts';
 import { isEventStream } from './headers.ts';
 import { holdFor } from './hold.ts';
 import { CallRefused, judgeMessages, wantsKnowledge } from './judge-call.ts';
+import { createOpenCalls } from './open-calls.ts';
 import { failureOf, GatewayRefusal, type JsonRpcError, toJsonRpc, UNKNOWN_FAILURE } from './refusal.ts';
 import { relay } from './relay.ts';
 import { ClientGone, createTimeLimits, type TimeLimits } from './time-limits.ts';
@@ -65,6 +66,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const { broker, clock, log, catalogue } = options;
   const crowd = createCrowd();
   const startTimeLimits = createTimeLimits(clock);
+  const openCalls = createOpenCalls(clock);
   const notes = createCallNotes(options);
   const watchRights = createRightsWatch(clock);
   const endless = createEndlessStreams();
@@ -119,6 +121,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     if (response.destroyed) hangUp();
     let leave: (() => void) | undefined;
     let stopWatching: (() => void) | undefined;
+    const close = openCalls.enter(caller, access.connection, call, time);
     try {
       leave = isEndless(call) ? endless.enter(time) : undefined;
       const forwarded = await forward(options, caller, call, access, time.signal, (status, sentWith) => {
@@ -126,6 +129,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         outcome.access = sentWith;
       });
       const { answer } = forwarded;
+      openCalls.cancelledBy(caller, access.connection, call);
       outcome.isStream = isEventStream(answer.headers);
       await keepSession(caller, call, access.connection, answer.status, answer.headers['mcp-session-id']);
       if (leave) {
@@ -146,6 +150,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       });
     } finally {
       response.off('close', hangUp);
+      close();
       leave?.();
       time.stop();
       stopWatching?.();

@@ -29,6 +29,9 @@ export class ClientGone extends Error {}
 /** The daemon stops, and does not wait for what would never end. */
 export class Stopping extends Error {}
 
+/** The agent wants no answer to this call any more. */
+export class CallCancelled extends Error {}
+
 /** Starts to count for one call. */
 export type StartTimeLimits = (times: Times) => TimeLimits;
 
