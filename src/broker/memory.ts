@@ -8,7 +8,7 @@
 import type { Vault } from '../vault/index.ts';
 
 export interface Memory {
-  /** Forgets everything if another process has changed anything. To be called when a request comes in. */
+  /** Forgets everything if another process has changed anything. To be called when a request comes in; costs little. */
   catchUp(): void;
   /** What `load` gave the last time, unless that was forgotten; then what it gives now. */
   recall<T>(what: string, load: () => Promise<T>): Promise<T>;
@@ -22,6 +22,7 @@ export function createMemory({ changes, foreignVersion }: Pick<Vault, 'changes' 
   const remembered = new Map<string, unknown>();
   let foreign = foreignVersion();
   let own = changes();
+  let isCaughtUp = false;
 
   function forgetWhatChanged(): void {
     if (own === changes() && remembered.size <= MOST_REMEMBERED) return;
@@ -31,6 +32,12 @@ export function createMemory({ changes, foreignVersion }: Pick<Vault, 'changes' 
 
   return {
     catchUp() {
+      if (isCaughtUp) return;
+      isCaughtUp = true;
+      // Who comes later comes in another turn of the event loop.
+      setImmediate(() => {
+        isCaughtUp = false;
+      }).unref();
       const now = foreignVersion();
       if (now !== foreign) remembered.clear();
       foreign = now;

@@ -26,9 +26,19 @@ const MAX_METHOD_LENGTH = 128;
 const MEMBERS = new Set(['jsonrpc', 'id', 'method', 'params', 'result', 'error']);
 
 /** Members of `params` that policy looks at, and that nothing may look like. */
-const WATCHED_PARAMS = new Set(['name', 'uri', 'ref', 'arguments', 'notifications', 'cursor', '_meta']);
-const WATCHED_IN_REFERENCE = new Set(['type', 'name', 'uri']);
-const WATCHED_IN_FILTER = new Set(['resourceSubscriptions']);
+const WATCHED_PARAMS = watched('name', 'uri', 'ref', 'arguments', 'notifications', 'cursor', '_meta');
+const WATCHED_IN_REFERENCE = watched('type', 'name', 'uri');
+const WATCHED_IN_FILTER = watched('resourceSubscriptions');
+
+/** Names of members, and what lax readers take for them. */
+interface Watched {
+  names: ReadonlySet<string>;
+  folded: ReadonlySet<string>;
+}
+
+function watched(...names: string[]): Watched {
+  return { names: new Set(names), folded: new Set(names.map(fold)) };
+}
 
 /**
  * The messages of a body, one or a batch. Throws `AmbiguousMessage`.
@@ -90,8 +100,7 @@ function readParams(params: unknown): Params {
 }
 
 /** Refuses names that a lax reader would take for one of these. */
-function requireExact(object: Params, names: Set<string>): void {
-  const folded = new Set([...names].map(fold));
+function requireExact(object: Params, { names, folded }: Watched): void {
   const odd = Object.keys(object).find((name) => !names.has(name) && folded.has(fold(name)));
   if (odd !== undefined) throw new AmbiguousMessage(`writes the parameter ${fold(odd)} in another way`);
 }
@@ -101,6 +110,8 @@ function requireExact(object: Params, names: Set<string>): void {
  * By way of capitals, because some letters have only those in common (`ı` and `i`, `ß` and `ss`).
  */
 export function fold(text: string): string {
+  // Most names are written in the plainest way.
+  if (/^[a-z0-9_/.-]*$/.test(text)) return text;
   return text
     .normalize('NFKD')
     .replace(/[\p{C}\p{Z}\p{Mn}\p{Default_Ignorable_Code_Point}]/gu, '')

@@ -53,6 +53,7 @@ export function isConnectionPattern(pattern: string): boolean {
 
 /** Whether `name` is selected by `pattern`. Case matters in accounts; `*` does not cross `@`. */
 export function matchesPattern(pattern: string, name: string): boolean {
+  if (!pattern.includes('*')) return pattern === name;
   const literal = pattern.split('*').map((part) => part.replace(/[.+\\^$|()[\]{}?-]/g, '\\$&'));
   return new RegExp(`^${literal.join('[^@]*')}$`).test(name);
 }

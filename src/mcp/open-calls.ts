@@ -20,25 +20,27 @@ const GRACE_MS = 5_000;
 
 interface OpenCall {
   time: TimeLimits;
-  over: AbortController;
+  /** Stops the wait for its end, once it was cancelled. */
+  waiting?: AbortController;
 }
 
 export function createOpenCalls(clock: Pick<Clock, 'wait'>): OpenCalls {
   const open = new Map<string, OpenCall>();
 
-  async function endSoon({ time, over }: OpenCall): Promise<void> {
-    await clock.wait(GRACE_MS, over.signal);
-    time.cancel(new CallCancelled('the agent cancelled the call'));
+  async function endSoon(call: OpenCall): Promise<void> {
+    call.waiting ??= new AbortController();
+    await clock.wait(GRACE_MS, call.waiting.signal);
+    call.time.cancel(new CallCancelled('the agent cancelled the call'));
   }
 
   return {
     enter(caller, connection, call, time) {
       const keys = requestIds(call.messages).map((id) => keyOf(caller, connection, call, id));
-      const entry = { time, over: new AbortController() };
+      const entry: OpenCall = { time };
       for (const key of keys) open.set(key, entry);
       return () => {
         for (const key of keys) if (open.get(key) === entry) open.delete(key);
-        entry.over.abort();
+        entry.waiting?.abort();
       };
     },
     cancelledBy(caller, connection, call) {

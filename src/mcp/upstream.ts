@@ -1,7 +1,7 @@
 /** A server behind the gateway, whichever way it is reached: one request, one answer whose body streams. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
-import { type Dispatcher, request as send } from 'undici';
+import type { Dispatcher } from 'undici';
 import type { UpstreamAccess } from '../broker/gateway.ts';
 import type { Network } from '../core/server-settings.ts';
 import type { Verb } from './call.ts';
@@ -28,12 +28,9 @@ export type Upstream = (access: UpstreamAccess, request: UpstreamRequest) => Pro
 /** Servers that speak Streamable HTTP. Redirects are answers like any other: a credential is not carried along. */
 export function createHttpUpstream(dispatcherFor: (network: Network) => Dispatcher): Upstream {
   return async ({ url, network }, { verb, headers, body, signal }) => {
-    const answer = await send(url, {
-      method: verb,
-      headers,
-      body: body ?? null,
-      signal,
-      dispatcher: dispatcherFor(network),
+    const { origin, pathname, search } = new URL(url);
+    const answer = await dispatcherFor(network).request({
+      ...{ origin, path: pathname + search, method: verb, headers, signal, body: body ?? null },
     });
     return unpack({ status: answer.statusCode, headers: answer.headers, body: answer.body });
   };

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AgentWishes, NewAgent } from '../../src/broker/agents.ts';
 import type { Broker } from '../../src/broker/index.ts';
@@ -66,6 +67,8 @@ describe('a change', () => {
     expect(await other.agents.authenticate(key)).toMatchObject({ policy: { admin: false } });
     const { isChanged } = await set({ addAllow: ['notion@*'], rate: { requests: 9, per: 'h' }, admin: true });
     expect(isChanged).toBe(true);
+    // A request of the other process comes in a turn of its own.
+    await nextTurn();
     expect(await other.agents.authenticate(key)).toMatchObject({
       policy: { allow: ['coda', 'notion@*'], modes: ['token', 'gateway'], admin: true },
     });

@@ -84,19 +84,21 @@ describe.each(Object.keys(GATEWAY_CLIENTS))('%s through the gateway', (kind) => 
     expect((await client.call('big', { bytes: size }))?.length).toBe(size);
   });
 
-  it.runIf(hasSession)('hears lines of the log', async () => {
-    expect(await client.call('log')).toBe('logged');
-    expect(client.logged).toEqual(['a line of the log']);
-  });
+  if (hasSession)
+    it('hears lines of the log', async () => {
+      expect(await client.call('log')).toBe('logged');
+      expect(client.logged).toEqual(['a line of the log']);
+    });
 
-  it.runIf(hasSession)('ends its session', async () => {
-    const other = await connect();
-    const id = other.sessionId() as string;
-    expect(given.sessions.open()).toContain(id);
-    await other.terminate();
-    expect(given.sessions.open()).not.toContain(id);
-    await other.close();
-  });
+  if (hasSession)
+    it('ends its session', async () => {
+      const other = await connect();
+      const id = other.sessionId() as string;
+      expect(given.sessions.open()).toContain(id);
+      await other.terminate();
+      expect(given.sessions.open()).not.toContain(id);
+      await other.close();
+    });
 });
 
 describe('a server that answers in JSON', () => {
