@@ -47,7 +47,18 @@ try {
   };
   await broker('add', 'bench', '--url', `http://127.0.0.1:${upstream.port}/mcp`, '--bearer-file', secret);
   const { key } = JSON.parse(
-    await broker('agent', 'add', 'bencher', '--allow', 'bench', '--mode', 'gateway', '--concurrency', '2000', '--json'),
+    await broker(
+      'agent',
+      'add',
+      'bencher',
+      '--allow',
+      'bench',
+      '--mode',
+      'gateway',
+      '--concurrency',
+      '2000',
+      '--json',
+    ),
   );
   const daemon = startBroker(['serve', '--listen', '127.0.0.1:0'], { env: home.env });
   children.push(daemon);

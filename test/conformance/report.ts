@@ -1,11 +1,12 @@
 /**
- * `npm run conformance`: runs every scenario and writes what came of it into the table of docs/conformance.md, and
- * behind it the map of requirements. `npm run conformance -- --requirements` writes only that map, which takes no time.
+ * `npm run conformance`: runs every scenario and writes what came of it into the tables of docs/conformance.md, and
+ * behind them the map of requirements. `npm run conformance -- --requirements` writes only that map, which takes no time.
  * The rest of that document stays.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { rewritePart } from './document.ts';
+import { GATEWAY_HEAD, GATEWAY_REVISIONS, gatewayRow, runThroughGateway } from './gateway-runs.ts';
 import { requirementsText } from './requirements.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 import { openSuite, type Result, type Suite } from './suite.ts';
@@ -20,14 +21,25 @@ const VERDICTS = {
 } as const;
 
 write('requirements', requirementsText());
-if (!process.argv.includes('--requirements')) await runScenarios();
+if (!process.argv.includes('--requirements')) {
+  const faults = await runGateway();
+  await runScenarios(faults);
+}
 
-/** Sets the exit code to 1 when one comes out as it must not. */
-async function runScenarios(): Promise<void> {
+/** What it must not come to: a verdict that is another through the gateway. */
+async function runGateway(): Promise<string[]> {
+  const rows: string[] = [];
+  for (const version of GATEWAY_REVISIONS) rows.push(gatewayRow(version, await runThroughGateway(version)));
+  write('gateway', GATEWAY_HEAD + rows.join(''));
+  return rows.filter((row) => row.includes('FAILED'));
+}
+
+/** Sets the exit code to 1 when one comes out as it must not, or anything did before. */
+async function runScenarios(otherFaults: string[]): Promise<void> {
   const suite = await openSuite();
   try {
     const outcomes = await Promise.all(SCENARIOS.map((scenario) => outcomeOf(suite, scenario)));
-    const failed = outcomes.flatMap(({ faults }) => faults);
+    const failed = [...otherFaults, ...outcomes.flatMap(({ faults }) => faults)];
     const rows = outcomes.map(({ row }) => row);
     const head = '| scenario | revisions of MCP | checks passed | result |\n|---|---|---|---|';
     write('npm run conformance', `${head}\n${rows.join('\n')}\n`);

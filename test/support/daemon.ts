@@ -3,9 +3,12 @@ import type { NewAgent } from '../../src/broker/agents.ts';
 import type { Broker } from '../../src/broker/index.ts';
 import { type Daemon, type DaemonOptions, startDaemon } from '../../src/daemon.ts';
 import { createLog } from '../../src/log.ts';
+import { DAEMON_DEFAULTS } from './daemon-defaults.ts';
 import { type CallAnswer, type CallOptions, call } from './http-call.ts';
 import { signIn } from './sign-in.ts';
 import { startWorld, type World, type WorldOptions } from './world.ts';
+
+export { DAEMON_DEFAULTS };
 
 /** A daemon in this process, with the connections `demo` and `demo@alice`, and an agent that may use the first. */
 export interface TestDaemon {
@@ -22,17 +25,6 @@ export interface TestDaemon {
   addAgent(agent: Partial<NewAgent> & { name: string }): Promise<string>;
   close(): Promise<void>;
 }
-
-/** Options of a daemon that need not be said. */
-export const DAEMON_DEFAULTS: DaemonOptions = {
-  addresses: [{ kind: 'tcp', host: '127.0.0.1', port: 0 }],
-  publicUrl: undefined,
-  allowedHosts: [],
-  allowedOrigins: [],
-  socketMode: 0o600,
-  tls: undefined,
-  insecureListen: false,
-};
 
 /** Starts servers, broker and daemon, and signs in. */
 export async function startTestDaemon(

@@ -5,7 +5,6 @@
 import { completable } from '@modelcontextprotocol/sdk/server/completable.js';
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/sdk/server/mcp.js';
 import {
-  type CallToolResult,
   CreateMessageResultSchema,
   ElicitResultSchema,
   SetLevelRequestSchema,
@@ -13,19 +12,18 @@ import {
   UnsubscribeRequestSchema,
 } from '@modelcontextprotocol/sdk/types.js';
 import { z } from 'zod';
-
-/** A picture of one pixel, and a sound of no length. */
-const PNG =
-  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==';
-const WAV = 'UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQAAAAA=';
-
-const image = { type: 'image' as const, data: PNG, mimeType: 'image/png' };
-const text = (said: string) => ({ type: 'text' as const, text: said });
-const answer = (...content: CallToolResult['content']): CallToolResult => ({ content });
-const resource = (uri: string, mimeType: string, said: string) => ({
-  type: 'resource' as const,
-  resource: { uri, mimeType, text: said },
-});
+import {
+  ANSWERS,
+  answer,
+  completeArg1,
+  PROMPTS,
+  RESOURCES,
+  readTemplate,
+  SCHEMA_2020_12,
+  TEMPLATE,
+  TOOL_ERROR,
+  text,
+} from './gateway-everything-contents.ts';
 
 export function createEverythingServer(): McpServer {
   const server = new McpServer(
@@ -43,23 +41,10 @@ export function createEverythingServer(): McpServer {
 }
 
 function addTools(server: McpServer): void {
-  const add = (name: string, ...content: CallToolResult['content']) =>
+  for (const [name, content] of Object.entries(ANSWERS))
     server.registerTool(name, { description: name }, () => answer(...content));
-  add('test_simple_text', text('This is a simple text response for testing.'));
-  add('test_image_content', image);
-  add('test_audio_content', { type: 'audio', data: WAV, mimeType: 'audio/wav' });
-  add(
-    'test_embedded_resource',
-    resource('test://embedded-resource', 'text/plain', 'This is an embedded resource content.'),
-  );
-  add(
-    'test_multiple_content_types',
-    text('Multiple content types test:'),
-    image,
-    resource('test://mixed-content-resource', 'application/json', '{"test":"data","value":123}'),
-  );
   server.registerTool('test_error_handling', { description: 'fails' }, () => {
-    throw new Error('This tool intentionally returns an error for testing');
+    throw new Error(TOOL_ERROR);
   });
   server.registerTool('test_tool_with_logging', { description: 'logs' }, async (extra) => {
     for (const data of ['Tool execution started', 'Tool processing data', 'Tool execution completed'])
@@ -75,6 +60,10 @@ function addTools(server: McpServer): void {
     }
     return answer(text('done'));
   });
+  const inputSchema = z.looseObject({}).meta(SCHEMA_2020_12);
+  server.registerTool('json_schema_2020_12_tool', { description: 'has a schema', inputSchema }, () =>
+    answer(text('done')),
+  );
   server.registerTool('test_reconnection', { description: 'closes its stream' }, async (extra) => {
     extra.closeSSEStream?.();
     return answer(text('done'));
@@ -116,58 +105,44 @@ function addConversations(server: McpServer): void {
     status: { type: 'string', enum: ['active', 'inactive', 'pending'], default: 'active' },
     verified: { type: 'boolean', default: true },
   });
+  const titled = ['value1', 'value2', 'value3'].map((value) => ({ const: value, title: `Option ${value}` }));
+  const options = ['option1', 'option2', 'option3'];
+  ask('test_elicitation_sep1330_enums', {
+    untitledSingle: { type: 'string', enum: options },
+    titledSingle: { type: 'string', oneOf: titled },
+    legacyEnum: { type: 'string', enum: ['opt1', 'opt2', 'opt3'], enumNames: ['One', 'Two', 'Three'] },
+    untitledMulti: { type: 'array', items: { type: 'string', enum: options } },
+    titledMulti: { type: 'array', items: { anyOf: titled } },
+  });
 }
 
 function addResources(server: McpServer): void {
-  const add = (name: string, mimeType: string, content: { text: string } | { blob: string }) => {
+  for (const [name, { mimeType, content }] of Object.entries(RESOURCES)) {
     const uri = `test://${name}`;
     server.registerResource(name, uri, { description: name, mimeType }, () => ({
       contents: [{ uri, mimeType, ...content }],
     }));
-  };
-  add('static-text', 'text/plain', { text: 'This is the content of the static text resource.' });
-  add('static-binary', 'image/png', { blob: PNG });
-  add('watched-resource', 'text/plain', { text: 'watched' });
-  const template = new ResourceTemplate('test://template/{id}/data', { list: undefined });
-  server.registerResource('template', template, { description: 'a template' }, (uri, { id }) => ({
-    contents: [
-      {
-        uri: uri.href,
-        mimeType: 'application/json',
-        text: JSON.stringify({ id, templateTest: true, data: `Data for ID: ${id}` }),
-      },
-    ],
-  }));
+  }
+  const template = new ResourceTemplate(TEMPLATE, { list: undefined });
+  server.registerResource('template', template, { description: 'a template' }, (uri, { id }) =>
+    readTemplate(uri, id),
+  );
 }
 
-const ARG1 = completable(z.string(), (typed) => ['paris', 'park'].filter((each) => each.startsWith(typed)));
-
 function addPrompts(server: McpServer): void {
-  const user = (content: ReturnType<typeof text> | typeof image | ReturnType<typeof resource>) => ({
-    role: 'user' as const,
-    content,
-  });
-  server.registerPrompt('test_simple_prompt', { description: 'simple' }, () => ({
-    messages: [user(text('This is a simple prompt for testing.'))],
-  }));
+  const { test_simple_prompt, test_prompt_with_arguments, ...others } = PROMPTS;
+  const { test_prompt_with_embedded_resource, test_prompt_with_image } = others;
+  const argsSchema = { arg1: completable(z.string(), completeArg1), arg2: z.string() };
+  server.registerPrompt('test_simple_prompt', { description: 'simple' }, test_simple_prompt);
   server.registerPrompt(
     'test_prompt_with_arguments',
-    { description: 'with arguments', argsSchema: { arg1: ARG1, arg2: z.string() } },
-    ({ arg1, arg2 }) => ({
-      messages: [user(text(`Prompt with arguments: arg1='${arg1}', arg2='${arg2}'`))],
-    }),
+    { description: 'with arguments', argsSchema },
+    test_prompt_with_arguments,
   );
   server.registerPrompt(
     'test_prompt_with_embedded_resource',
     { description: 'with a resource', argsSchema: { resourceUri: z.string() } },
-    ({ resourceUri }) => ({
-      messages: [
-        user(resource(resourceUri, 'text/plain', 'Embedded resource content for testing.')),
-        user(text('Please process the embedded resource above.')),
-      ],
-    }),
+    test_prompt_with_embedded_resource,
   );
-  server.registerPrompt('test_prompt_with_image', { description: 'with an image' }, () => ({
-    messages: [user(image), user(text('Please analyze the image above.'))],
-  }));
+  server.registerPrompt('test_prompt_with_image', { description: 'with an image' }, test_prompt_with_image);
 }

@@ -8,8 +8,15 @@ export interface KeyRelay {
   close(): Promise<void>;
 }
 
-/** Everything else passes as it is, also a `Host` and `Origin` that are not the relay's own. */
-export async function startKeyRelay(target: string, headers: Record<string, string>): Promise<KeyRelay> {
+/**
+ * Everything else passes as it is, also a `Host` and `Origin` that are not the relay's own. What was asked is added to
+ * `asked`, each as `POST /path`.
+ */
+export async function startKeyRelay(
+  target: string,
+  headers: Record<string, string>,
+  asked: string[] = [],
+): Promise<KeyRelay> {
   const to = new URL(target);
   const server = createServer((request, response) => {
     // A client that means the relay means what is behind it; any other name is the client's own affair.
@@ -18,6 +25,7 @@ export async function startKeyRelay(target: string, headers: Record<string, stri
     const { origin, ...rest } = request.headers;
     const kept = isOwn || origin === undefined ? rest : { ...rest, origin };
     const { pathname, search } = new URL(request.url ?? '/', target);
+    asked.push(`${request.method} ${pathname}`);
     const forwarded = send(
       { host: to.hostname, port: to.port, path: pathname + search, method: request.method },
       (answer) => {

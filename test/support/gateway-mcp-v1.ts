@@ -35,9 +35,10 @@ export interface SessionServer {
 /** Tools of one page. */
 const PAGE = 4;
 
+/** `json`: answers without streams. `retryMs`: after what time those whose stream has ended are to come back. */
 export function createSessionServer(
   createServer: () => Server,
-  options: { json?: boolean } = {},
+  options: { json?: boolean; retryMs?: number } = {},
 ): SessionServer {
   const sessions = new Map<string, { server: Server; transport: StreamableHTTPServerTransport }>();
 
@@ -47,6 +48,7 @@ export function createSessionServer(
       sessionIdGenerator: randomUUID,
       eventStore: createEventStore(),
       enableJsonResponse: options.json ?? false,
+      ...(options.retryMs === undefined ? {} : { retryInterval: options.retryMs }),
       onsessioninitialized: (id) => void sessions.set(id, { server, transport }),
       onsessionclosed: (id) => void sessions.delete(id),
     });

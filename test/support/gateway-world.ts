@@ -4,7 +4,7 @@ import type { NewAgent } from '../../src/broker/agents.ts';
 import type { Broker } from '../../src/broker/index.ts';
 import { type Daemon, type DaemonOptions, startDaemon } from '../../src/daemon.ts';
 import { createLog } from '../../src/log.ts';
-import { DAEMON_DEFAULTS } from './daemon.ts';
+import { DAEMON_DEFAULTS } from './daemon-defaults.ts';
 import { createSessionServer, createToolServer, type SessionServer } from './gateway-mcp-v1.ts';
 import { createStatelessServer } from './gateway-mcp-v2.ts';
 import { serveSdk } from './gateway-serve.ts';
