@@ -22,6 +22,14 @@ describe('docs/errors.md', () => {
     expect(described.sort()).toEqual(codes.map((code) => `\`${code}\``).sort());
   });
 
+  test('has each code that only the gateway answers with in a table of its own', () => {
+    const [, table = ''] = /^## Codes of the gateway only$(.+)/ms.exec(read('docs/errors.md')) ?? [];
+    const described = [...table.matchAll(/^\| `([a-z_]+)` \|/gm)].map(([, code]) => code as string);
+    const general = membersOf('src/errors.ts', 'ErrorCode');
+    const own = membersOf('src/mcp/refusal.ts', 'RefusalCode').filter((code) => !general.includes(code));
+    expect(described.sort()).toEqual([...own, 'login_renewed'].sort());
+  });
+
   test('has a section for each state of a connection', () => {
     const states = membersOf('src/core/connection.ts', 'ConnectionState');
     expect(states.length).toBe(7);

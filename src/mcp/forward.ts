@@ -11,6 +11,7 @@ import { readBearerChallenge } from '../core/challenge.ts';
 import { isRepeatable } from '../core/mcp-message.ts';
 import { BrokerError, quote, systemCode } from '../errors.ts';
 import type { Call } from './call.ts';
+import { discard } from './discard.ts';
 import { requestHeaders } from './headers.ts';
 import type { Upstream, UpstreamAnswer } from './upstream.ts';
 
@@ -47,7 +48,7 @@ export async function forward(
 
   async function withNewerCredential(): Promise<Forwarded> {
     const challenge = String(answer.headers['www-authenticate'] ?? '');
-    discard(answer);
+    discard(answer.body);
     const newer = await renew(broker, caller, access);
     // A challenge is the word of whoever guards the server (RFC 6750 §3): behind it nothing ran.
     const isSafe = readBearerChallenge(challenge) !== undefined || isRepeatable(call.messages);
@@ -109,7 +110,7 @@ async function requireTaken(broker: Broker, caller: Caller, { access, answer }: 
   const { connection } = access;
   const { status, headers } = answer;
   if (status === 401) {
-    discard(answer);
+    discard(answer.body);
     throw new BrokerError('login_required', `${connection} refuses a token it was given a moment ago`, {
       hint: `broker login ${connection}`,
       connection,
@@ -117,7 +118,7 @@ async function requireTaken(broker: Broker, caller: Caller, { access, answer }: 
   }
   if (status === 403) await requireScope(broker, caller, access, answer);
   if (status >= 300 && status < 400) {
-    discard(answer);
+    discard(answer.body);
     const target = URL.parse(String(headers.location ?? ''), access.url);
     throw new BrokerError(
       'upstream_unavailable',
@@ -129,7 +130,7 @@ async function requireTaken(broker: Broker, caller: Caller, { access, answer }: 
     );
   }
   if ([502, 503, 504].includes(status)) {
-    discard(answer);
+    discard(answer.body);
     throw new BrokerError('upstream_unavailable', `${connection} is out of order (HTTP ${status})`, {
       hint: 'try again later',
       connection,
@@ -148,7 +149,7 @@ async function requireScope(
   const wwwAuthenticate = String(answer.headers['www-authenticate'] ?? '');
   const needed = await broker.stepUp(caller, connection, { status: 403, wwwAuthenticate });
   if (!needed) return;
-  discard(answer);
+  discard(answer.body);
   throw new BrokerError('forbidden', `the login of ${connection} does not suffice for this call`, {
     hint: `an operator can sign in with more rights: ${needed.nextStep}`,
     connection,
@@ -191,10 +192,4 @@ function mayHaveRun(connection: string, what: string, cause?: unknown): BrokerEr
 /** Seconds of a `Retry-After`. Undefined: there is none, or it is a date. */
 function readRetryAfter(value: string | undefined): number | undefined {
   return value !== undefined && /^\d{1,6}$/.test(value.trim()) ? Number(value) : undefined;
-}
-
-/** An answer nobody reads: its connection is given up rather than read to its end. */
-function discard({ body }: UpstreamAnswer): void {
-  body.on('error', () => {});
-  body.destroy();
 }

@@ -16,6 +16,7 @@ import { answerRefused, finishBroken } from './call-failure.ts';
 import { createCallNotes, type Outcome } from './call-notes.ts';
 import type { Catalogue } from './catalogue.ts';
 import { createCrowd } from './crowd.ts';
+import { discard } from './discard.ts';
 import { createEndlessStreams, isEndless } from './endless.ts';
 import { forward, renew } from './forward.ts';
 import { isEventStream } from './headers.ts';
@@ -25,7 +26,7 @@ import { createOpenCalls } from './open-calls.ts';
 import { failureOf, GatewayRefusal, type JsonRpcError, toJsonRpc, UNKNOWN_FAILURE } from './refusal.ts';
 import { relay } from './relay.ts';
 import { ClientGone, createTimeLimits, type TimeLimits } from './time-limits.ts';
-import type { Upstream } from './upstream.ts';
+import type { Upstream, UpstreamAnswer } from './upstream.ts';
 import { createRightsWatch } from './watch-rights.ts';
 
 export interface GatewayOptions {
@@ -131,7 +132,10 @@ export function createGateway(options: GatewayOptions): Gateway {
       const { answer } = forwarded;
       openCalls.cancelledBy(caller, access.connection, call);
       outcome.isStream = isEventStream(answer.headers);
-      await keepSession(caller, call, access.connection, answer.status, answer.headers['mcp-session-id']);
+      await keepSession(caller, call, access.connection, answer).catch((error: unknown) => {
+        discard(answer.body);
+        throw error;
+      });
       if (leave) {
         time.setEndless();
         stopWatching = watchRights(access, time.cancel);
@@ -142,6 +146,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       });
       await relay(answer, response, {
         hold,
+        credential: forwarded.access.headers,
         signal: time.signal,
         progress(bytes) {
           outcome.bytes += bytes;
@@ -207,10 +212,10 @@ export function createGateway(options: GatewayOptions): Gateway {
     caller: Caller,
     { verb, sessionId: named }: Call,
     connection: string,
-    status: number,
-    given: string | string[] | undefined,
+    { status, headers }: UpstreamAnswer,
   ): Promise<void> {
     const { sessions } = broker.gateway;
+    const given = headers['mcp-session-id'];
     if (caller.kind === 'operator') return;
     const isEnded = named !== undefined && (status === 404 || (verb === 'DELETE' && status < 300));
     if (isEnded) await sessions.ended(connection, named);

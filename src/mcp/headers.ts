@@ -8,8 +8,15 @@ const REQUEST_HEADERS = new Set([
   ...['traceparent', 'tracestate', 'baggage'],
 ]);
 
-/** Of a server's answer; besides these all that begin with `mcp-`. */
-const ANSWER_HEADERS = new Set(['content-type', 'retry-after', 'allow', 'content-language']);
+/** Of a server's answer. */
+const ANSWER_HEADERS = new Set([
+  ...['content-type', 'retry-after', 'allow', 'content-language'],
+  // All that MCP has in answers: others could say whatever a server likes to put there.
+  ...['mcp-session-id', 'mcp-protocol-version'],
+]);
+
+/** Shorter ones would be found in any value. */
+const MIN_SECRET = 4;
 
 /**
  * What the server is sent: the agent's own headers as far as they concern MCP, and the credential, which wins over
@@ -31,16 +38,31 @@ export function requestHeaders(
   return sent;
 }
 
-/** What the agent is told. */
-export function answerHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+/** What the agent is told: nothing that holds the credential, and nothing that no header of ours can carry. */
+export function answerHeaders(
+  headers: IncomingHttpHeaders,
+  credential: Readonly<Record<string, Secret>>,
+): OutgoingHttpHeaders {
+  const secrets = Object.values(credential).flatMap((value) => secretsIn(value));
+  const mayBeTold = (value: string) =>
+    SENDABLE.test(value) && !secrets.some((secret) => value.includes(secret));
   const told: OutgoingHttpHeaders = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
   for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || !(name.startsWith('mcp-') || ANSWER_HEADERS.has(name))) continue;
-    told[name] = value;
+    if (value === undefined || !ANSWER_HEADERS.has(name)) continue;
+    if ([value].flat().every(mayBeTold)) told[name] = value;
   }
   // Proxies in front of us must not hold back a stream.
   if (isEventStream(headers)) told['x-accel-buffering'] = 'no';
   return told;
+}
+
+/** Characters of a header's value (RFC 9110 §5.5), which Node refuses to send others than. */
+const SENDABLE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** The value of a header, and what stands in it behind a scheme: `Bearer x` shows its token also as `x`. */
+function secretsIn(credential: Secret): string[] {
+  const value = credential.reveal();
+  return [value, ...value.split(/\s+/).slice(1)].filter((each) => each.length >= MIN_SECRET);
 }
 
 /** Whether the answer is a stream of events (`text/event-stream`). */

@@ -1,6 +1,7 @@
 /** Begins a session that is bridged: first the pipe to the server, then the transport in front of it. */
 import { randomUUID } from 'node:crypto';
 import { BridgeSession, type Opening, type Session } from './bridge-session.ts';
+import { discard } from './discard.ts';
 import type { Pipe } from './pipe.ts';
 import { unlessAborted } from './unless-aborted.ts';
 import type { UpstreamAnswer } from './upstream.ts';
@@ -30,6 +31,6 @@ export async function openSession(opening: Opening): Promise<Session | UpstreamA
 
 function abandon(pipe: Pipe | UpstreamAnswer): Promise<void> | undefined {
   if (!('status' in pipe)) return pipe.close();
-  pipe.body.destroy();
+  discard(pipe.body);
   return undefined;
 }

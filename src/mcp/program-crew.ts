@@ -14,7 +14,7 @@ export interface ProgramCrew {
 }
 
 /** Processes of one program at a time. */
-export const MOST_PROCESSES = 16;
+const MOST_PROCESSES = 16;
 
 /** The first end by itself costs nothing; from the second in a row on, the next start waits twice as long each time. */
 const FIRST_WAIT_MS = 1_000;
@@ -34,6 +34,7 @@ export function createProgramCrew(parts: { clock: Clock; log: Log }): ProgramCre
   const { clock } = parts;
   const programs = new Map<string, Members>();
   const running = new Set<ProgramProcess>();
+  const starting = new Set<Promise<ProgramProcess>>();
   let isClosed = false;
 
   function membersOf(connection: string): Members {
@@ -61,7 +62,7 @@ export function createProgramCrew(parts: { clock: Clock; log: Log }): ProgramCre
       const startedAt = clock.now();
       const own: { process?: ProgramProcess } = {};
       try {
-        own.process = await startProgram(
+        const started = startProgram(
           start,
           {
             onMessage: (message) => end.onMessage(message),
@@ -74,6 +75,8 @@ export function createProgramCrew(parts: { clock: Clock; log: Log }): ProgramCre
           },
           parts,
         );
+        starting.add(started);
+        own.process = await started.finally(() => starting.delete(started));
       } catch (error) {
         members.count -= 1;
         throw error;
@@ -84,7 +87,8 @@ export function createProgramCrew(parts: { clock: Clock; log: Log }): ProgramCre
     },
     async close() {
       isClosed = true;
-      await Promise.all([...running].map((process) => process.end()));
+      // One that does not start needs no end.
+      await Promise.allSettled([...running, ...starting].map(async (process) => (await process).end()));
     },
   };
 }

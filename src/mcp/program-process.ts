@@ -21,7 +21,7 @@ export interface ProgramProcess {
   /** Reads no more of what it writes. */
   pause(): void;
   resume(): void;
-  /** Ends it, and resolves when it and all it started are gone. */
+  /** Ends it, and resolves when it and all its group are gone. */
   end(): Promise<void>;
   /** Whether somebody asked for its end. */
   isEnding(): boolean;
@@ -107,9 +107,14 @@ export async function startProgram(
         await within(closed, GRACE_MS);
       }
       signal('SIGKILL');
-      await closed;
+      // What has left the group may hold its streams open; what a slow client has yet to read is not lost.
+      while (!(await within(closed, LEAVE_MS))) if (!child.stdout.isPaused()) letGo();
     })();
     return gone;
+  }
+
+  function letGo(): void {
+    for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
   }
 
   async function within(done: Promise<void>, ms: number): Promise<boolean> {

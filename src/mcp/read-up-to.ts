@@ -21,8 +21,17 @@ export function readUpTo(stream: Readable, maxBytes: number): Promise<{ bytes: B
   return promise;
 }
 
-/** Tells when a stream that flows is at its end, or has broken off. `stream.finished` does the same at ten times the cost. */
+/**
+ * Tells when a stream that flows is at its end, or has broken off, also before anybody listened. `stream.finished` does
+ * the same at ten times the cost.
+ */
 export function whenOver(stream: Readable, callback: (error?: Error) => void): void {
+  if (stream.closed) {
+    // Its events may still be on their way.
+    stream.on('error', () => {});
+    callback(stream.readableEnded ? undefined : (stream.errored ?? brokenOff()));
+    return;
+  }
   stream.once('end', () => callback());
   stream.once('error', callback);
   stream.once('close', () => {

@@ -5,6 +5,8 @@
 import type { ServerResponse } from 'node:http';
 import { pipeline, type Readable } from 'node:stream';
 import { BrokerError, quote } from '../errors.ts';
+import type { Secret } from '../secret.ts';
+import { discard } from './discard.ts';
 import { EventFilter } from './event-filter.ts';
 import { answerHeaders, isEventStream, isJson, isVagueEventStream } from './headers.ts';
 import { changedBytes } from './held-message.ts';
@@ -17,6 +19,8 @@ export interface Relaying {
   hold: Hold | undefined;
   /** Told the size of each piece as it passes. */
   progress: (bytes: number) => void;
+  /** Headers it was sent with, of which the agent must not hear. */
+  credential: Readonly<Record<string, Secret>>;
   signal: AbortSignal;
 }
 
@@ -39,15 +43,15 @@ export async function relay(
 
 async function relayAny(answer: UpstreamAnswer, response: ServerResponse, relaying: Relaying): Promise<void> {
   const { status, headers, body } = answer;
-  const { hold, progress, signal } = relaying;
+  const { hold, progress, credential, signal } = relaying;
   // Clients go by what the body is, or by any part of its type: so do we where nothing may pass unseen.
   if (hold?.isStrict && isVagueEventStream(headers)) throw vague(answer);
   const isWhole = isJson(headers) || (hold?.isStrict && !isEventStream(headers));
-  if (hold && isWhole) return relayWhole(answer, response, { hold, progress, signal });
+  if (hold && isWhole) return relayWhole(answer, response, { ...relaying, hold });
   const isFiltered = hold && isEventStream(headers);
   const length = headers['content-length'];
   const passed = isFiltered || length === undefined ? {} : { 'content-length': length };
-  response.writeHead(status, { ...answerHeaders(headers), ...passed });
+  response.writeHead(status, { ...answerHeaders(headers, credential), ...passed });
   // Clients wait for the head of a stream before they go on; any other leaves with the first piece of its body.
   if (isEventStream(headers)) response.flushHeaders();
   await pump(isFiltered ? filtered(body, hold) : body, response, progress);
@@ -56,8 +60,7 @@ async function relayAny(answer: UpstreamAnswer, response: ServerResponse, relayi
 }
 
 function vague({ headers, body }: UpstreamAnswer): BrokerError {
-  body.on('error', () => {});
-  body.destroy();
+  discard(body);
   const type = quote(String(headers['content-type']));
   return new BrokerError('upstream_unavailable', `the server calls its answer ${type}, which is two things`, {
     hint: 'it may hold what the agent is not allowed to see: tell whoever keeps the server',
@@ -92,16 +95,16 @@ function pump(source: Readable, response: ServerResponse, progress: (bytes: numb
 async function relayWhole(
   { status, headers, body }: UpstreamAnswer,
   response: ServerResponse,
-  { hold, progress, signal }: Relaying & { hold: Hold },
+  { hold, progress, credential, signal }: Relaying & { hold: Hold },
 ): Promise<void> {
   const { bytes, isWhole } = await readUpTo(body, hold.maxBytes);
   if (!isWhole && hold.whenLarger === 'fail') {
-    body.destroy();
+    discard(body);
     throw tooLarge();
   }
   const sent = (isWhole && (await changedBytes(bytes, hold))) || bytes;
   const length = isWhole && status !== 204 ? { 'content-length': sent.length } : {};
-  response.writeHead(status, { ...answerHeaders(headers), ...length });
+  response.writeHead(status, { ...answerHeaders(headers, credential), ...length });
   progress(sent.length);
   response.write(sent);
   if (!isWhole) await pump(body, response, progress);

@@ -53,6 +53,7 @@ export interface Sharing {
 }
 
 export function shareProgram({ connection, process, idleEndMs, clock, onLeft }: Sharing): SharedProgram {
+  const program = `the program of ${connection}`;
   const members = new Set<Member>();
   const awaited = new Map<RequestId, Awaited>();
   const { promise: begun, resolve: hasBegun, reject: hasNotBegun } = Promise.withResolvers<Answer>();
@@ -64,7 +65,10 @@ export function shareProgram({ connection, process, idleEndMs, clock, onLeft }: 
   );
   begin().catch(hasNotBegun);
   clock.wait(BEGIN_MS, beginning.signal).then(
-    () => hasNotBegun(doesNotBegin(connection, `does not begin a session within ${BEGIN_MS / 1000} s`)),
+    () =>
+      hasNotBegun(
+        doesNotBegin(connection, `${program} does not begin a session within ${BEGIN_MS / 1000} s`),
+      ),
     () => {},
   );
 
@@ -102,6 +106,8 @@ export function shareProgram({ connection, process, idleEndMs, clock, onLeft }: 
   async function cancel(member: Member, id: unknown, params: object = {}): Promise<void> {
     const own = [...awaited].find(([, each]) => each.member === member && each.id === id)?.[0];
     if (own === undefined) return;
+    // Servers need not answer it any more.
+    awaited.delete(own);
     const changed = { ...params, requestId: own };
     await (await process).send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: changed });
   }
@@ -115,16 +121,13 @@ export function shareProgram({ connection, process, idleEndMs, clock, onLeft }: 
       return started?.end();
     }
     // Nobody waits for these any more.
-    for (const [own, { id }] of left) {
-      await cancel(member, id).catch(() => {});
-      awaited.delete(own);
-    }
+    for (const [, { id }] of left) await cancel(member, id).catch(() => {});
   }
 
   function onAnswer(answer: Answer): void {
     if (answer.id === BEGINNING) {
       if ('result' in answer) hasBegun(answer);
-      else hasNotBegun(doesNotBegin(connection, 'refuses to begin a session'));
+      else hasNotBegun(doesNotBegin(connection, `${program} refuses to begin a session`));
       return;
     }
     const request = awaited.get(answer.id);
@@ -184,7 +187,7 @@ export function shareProgram({ connection, process, idleEndMs, clock, onLeft }: 
       else onNotification(message);
     },
     onEnd(why) {
-      hasNotBegun(doesNotBegin(connection, 'has ended before it began a session'));
+      hasNotBegun(doesNotBegin(connection, `${why} before it began a session`));
       for (const { end } of [...members]) end.onEnd(why);
     },
   };
@@ -194,8 +197,8 @@ function answerTo(id: RequestId, answer: Answer): JSONRPCMessage {
   return { ...answer, jsonrpc: '2.0', id } as JSONRPCMessage;
 }
 
-function doesNotBegin(connection: string, what: string): BrokerError {
-  return new BrokerError('upstream_unavailable', `the program of ${connection} ${what}`, {
+function doesNotBegin(connection: string, why: string): BrokerError {
+  return new BrokerError('upstream_unavailable', why, {
     hint: 'try again later; the log of the daemon has what the program wrote',
     connection,
   });

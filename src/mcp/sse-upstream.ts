@@ -5,13 +5,13 @@
  * Every request goes out with the credential of its own call, so a refused one is renewed and repeated where all others
  * are (`forward.ts`).
  */
-import type { Readable } from 'node:stream';
 import { type Dispatcher, request as send } from 'undici';
 import type { UpstreamAccess } from '../broker/gateway.ts';
 import type { Clock } from '../clock.ts';
 import type { Network } from '../core/server-settings.ts';
 import { BrokerError, quote } from '../errors.ts';
 import { type Bridge, createBridge } from './bridge.ts';
+import { discard } from './discard.ts';
 import { LONGEST_LIST_BYTES } from './hold.ts';
 import type { JSONRPCMessage, Pipe, PipeEnd } from './pipe.ts';
 import { readEvents, type ServerEvent } from './read-events.ts';
@@ -53,6 +53,8 @@ async function connect(
     const events = readEvents(stream.body, LONGEST_LIST_BYTES);
     const endpoint = await readEndpoint(access, events, clock, life);
     const gate = createGate();
+    // From here on it lives as long as the session, and no more as long as the request that began it.
+    request.signal.removeEventListener('abort', stop);
     void read(events, gate, end, deserializeMessage, life.signal);
     return {
       idleEndMs: IDLE_END_MS,
@@ -65,9 +67,8 @@ async function connect(
     };
   } catch (error) {
     life.abort();
-    throw error;
-  } finally {
     request.signal.removeEventListener('abort', stop);
+    throw error;
   }
 }
 
@@ -200,9 +201,4 @@ function noSuchServer(connection: string, why: string): BrokerError {
     hint: `if it speaks Streamable HTTP: broker login ${connection} --transport http, or broker add with it`,
     connection,
   });
-}
-
-function discard(body: Readable): void {
-  body.on('error', () => {});
-  body.destroy();
 }

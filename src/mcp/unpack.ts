@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { pipeline, type Readable, type Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import { BrokerError, quote } from '../errors.ts';
+import { discard } from './discard.ts';
 
 /** By content coding (RFC 9110 §8.4.1). */
 const UNPACKERS: Readonly<Record<string, () => Transform>> = {
@@ -28,8 +29,7 @@ export function unpack<Answer extends Packed>(answer: Answer): Answer {
   if (codings.length === 0) return { ...answer, headers };
   const unknown = codings.find((each) => !Object.hasOwn(UNPACKERS, each));
   if (unknown !== undefined || codings.length > 1) {
-    answer.body.on('error', () => {});
-    answer.body.destroy();
+    discard(answer.body);
     throw new BrokerError(
       'upstream_unavailable',
       `the server packs its answers as ${quote(codings.join(', '))}`,

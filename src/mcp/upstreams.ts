@@ -2,9 +2,9 @@
 import type { UpstreamAccess } from '../broker/gateway.ts';
 import type { Broker } from '../broker/index.ts';
 import type { Clock } from '../clock.ts';
-import { BrokerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { isInitialize } from './bridge.ts';
+import { discard } from './discard.ts';
 import { createSseUpstream } from './sse-upstream.ts';
 import { createStdioUpstream } from './stdio-upstream.ts';
 import { createHttpUpstream, type Upstream, type UpstreamAnswer, type UpstreamRequest } from './upstream.ts';
@@ -29,15 +29,13 @@ export function createUpstreams(parts: { broker: Broker; clock: Clock; log: Log 
   async function findOut(access: UpstreamAccess, request: UpstreamRequest): Promise<UpstreamAnswer> {
     const answer = await http(access, request);
     if (!NOT_STREAMABLE.includes(answer.status) || !isInitialize(request)) return answer;
-    const older = await sse.upstream(access, request).catch((error: unknown) => {
-      if (error instanceof BrokerError) return undefined;
-      throw error;
-    });
+    // Why it does not speak that either is of no interest: the agent is told what its own request was answered.
+    const older = await sse.upstream(access, request).catch(() => undefined);
     if (older?.status !== 200) {
-      older?.body.destroy();
+      if (older) discard(older.body);
       return answer;
     }
-    answer.body.on('error', () => {}).destroy();
+    discard(answer.body);
     log.info({ connection: access.connection }, 'the server speaks the older transport, HTTP with SSE');
     await broker.gateway.learnTransport(access.server, 'sse');
     return older;

@@ -161,7 +161,9 @@ describe('a program that is shared', () => {
     const answers = await Promise.all(clients.map((client) => client.initialize()));
     for (const { status, messages } of answers) {
       expect(status).toBe(503);
-      expect(JSON.stringify(messages)).toContain('the program of dead-together has ended before it began');
+      expect(JSON.stringify(messages)).toContain(
+        'the program of dead-together has ended (exit code 4) before it began',
+      );
     }
   });
 });

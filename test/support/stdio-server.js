@@ -14,7 +14,8 @@ const server = new McpServer(
 const text = (value) => ({ content: [{ type: 'text', text: String(value) }] });
 let calls = 0;
 
-server.registerTool('echo', { inputSchema: { text: z.string() } }, (args) => text(args.text));
+const echo = process.argv.includes('--renamed') ? 'echo_again' : 'echo';
+server.registerTool(echo, { inputSchema: { text: z.string() } }, (args) => text(args.text));
 server.registerTool('delete_document', {}, () => text('deleted'));
 server.registerTool('pid', {}, () => text(process.pid));
 server.registerTool('count', {}, () => text(++calls));
@@ -75,13 +76,14 @@ server.registerTool('announce', { inputSchema: { text: z.string() } }, async (ar
   return text('announced');
 });
 
-/** Starts a program of its own, which keeps its streams open and listens to nobody. */
-server.registerTool('fork', {}, () => {
+/** Starts a program of its own, which keeps its streams open and listens to nobody; `away`: in a group of its own. */
+server.registerTool('fork', { inputSchema: { away: z.boolean().optional() } }, ({ away = false }) => {
   const child = spawn(
     process.execPath,
     ['-e', "process.on('SIGTERM', () => {}); setInterval(() => {}, 1000)"],
     {
       stdio: 'inherit',
+      detached: away,
     },
   );
   return text(child.pid);

@@ -1,10 +1,13 @@
 import { Command } from 'commander';
 import type { Broker } from '../../broker/index.ts';
 import type { RulesView } from '../../broker/tool-rules.ts';
+import { systemClock } from '../../clock.ts';
 import { type UnknownName, unknownNames } from '../../core/tool-names.ts';
 import { BrokerError, quote } from '../../errors.ts';
+import type { Log } from '../../log.ts';
 import type { Offer } from '../../mcp/list-tools.ts';
 import type { ToolReport } from '../../mcp/tool-report.ts';
+import type { Upstream } from '../../mcp/upstream.ts';
 import { asOperator, openSession } from '../session.ts';
 import { result, say, succeed, warn } from '../terminal.ts';
 import { countOf, differing, diffLines, visibleJson } from './tools-diff.ts';
@@ -27,9 +30,11 @@ export function toolsCommand(): Command {
     .option('--json', 'as JSON, with the whole definitions')
     .addHelpText('after', EXAMPLES)
     .action(async (words: string, options: ToolsOptions, command: Command) => {
-      await asOperator(openSession(command), { create: false }, (broker) =>
-        options.diff ? showDiff(broker, words, options) : showOrChange(broker, words, options),
-      );
+      const session = openSession(command);
+      await asOperator(session, { create: false }, async (broker) => {
+        const asked = { broker, ask: askerOf(broker, session.log), words, options };
+        await (options.diff ? showDiff(asked) : showOrChange(asked));
+      });
     });
 }
 
@@ -45,15 +50,24 @@ Examples:
   broker tools coda --pin                accept the tools as they are now
   broker tools coda --diff               what has changed since`;
 
-async function showOrChange(broker: Broker, words: string, options: ToolsOptions): Promise<void> {
+/** What the command was asked, and the way to ask the server. */
+interface Asked {
+  broker: Broker;
+  ask: (words: string) => Promise<{ rules: RulesView; offer: Offer }>;
+  words: string;
+  options: ToolsOptions;
+}
+
+async function showOrChange(asked: Asked): Promise<void> {
+  const { broker, words, options } = asked;
   const changes = readChanges(options);
-  if (!changes) return show(await report(broker, words), options);
+  if (!changes) return show(await report(asked), options);
   // What needs no word of the server can be changed while it is down, too.
   const isChecked = !options.allowUnknown && unknownAmong(words, changes, [], []).length > 0;
   const { pinsOf, reportOn } = await import('../../mcp/tool-report.ts');
   const { rules, offer } =
     options.pin || isChecked
-      ? await askFor(broker, words, options)
+      ? await askFor(asked)
       : { rules: await broker.gateway.rules(words), offer: undefined };
   if (offer && isChecked) requireKnown(rules, offer, changes);
   const pins = options.pin && offer ? pinsOf(rules, offer) : options.pin === false ? null : undefined;
@@ -75,7 +89,8 @@ function show(found: ToolReport, { json }: ToolsOptions): void {
   if (found.unknown.length > 0) process.exitCode = 1;
 }
 
-async function showDiff(broker: Broker, words: string, options: ToolsOptions): Promise<void> {
+async function showDiff(asked: Asked): Promise<void> {
+  const { broker, words, options } = asked;
   if (readChanges(options)) {
     throw new BrokerError('usage', '--diff only looks, so nothing can be changed with it', {
       hint: 'look first; then accept the tools with --pin',
@@ -91,7 +106,7 @@ async function showDiff(broker: Broker, words: string, options: ToolsOptions): P
       },
     );
   }
-  const found = await report(broker, connection);
+  const found = await report(asked);
   if (options.json) resultVisible(diffJson(found));
   else for (const line of diffLines(found)) result(line);
   if (differing(found).length === 0)
@@ -106,22 +121,48 @@ function tellAccepted(found: ToolReport): void {
   if (differing(found).length > 0) say(`accepted: ${countOf(found)}`);
 }
 
-async function report(broker: Broker, words: string): Promise<ToolReport> {
-  const { readOffer, reportOn } = await import('../../mcp/tool-report.ts');
-  const { rules, offer } = await readOffer(await partsOf(broker), words);
+async function report({ ask, words }: Asked): Promise<ToolReport> {
+  const { reportOn } = await import('../../mcp/tool-report.ts');
+  const { rules, offer } = await ask(words);
   return reportOn(rules, offer);
 }
 
-async function partsOf(broker: Broker) {
-  const { createHttpUpstream } = await import('../../mcp/upstream.ts');
-  return { broker, upstream: createHttpUpstream(broker.gateway.dispatcher) };
+/** Asks whatever kind of server it is. A program is started for it, and is gone when the answer is there. */
+function askerOf(broker: Broker, log: Log): Asked['ask'] {
+  return async (words) => {
+    const { createUpstreams } = await import('../../mcp/upstreams.ts');
+    const { readOffer } = await import('../../mcp/tool-report.ts');
+    // Programs write to stderr that they are fine; who looks at tools wants to know only when they are not.
+    const heard = log.isLevelEnabled('info') ? log : log.child({}, { level: 'silent' });
+    const { upstream, close } = createUpstreams({ broker, clock: systemClock, log: heard });
+    let isProgram = false;
+    const noticed: Upstream = (access, request) => {
+      isProgram = access.transport === 'stdio';
+      return upstream(access, request);
+    };
+    try {
+      return await readOffer({ broker, upstream: noticed }, words);
+    } catch (error) {
+      throw isProgram && heard !== log ? withLogHint(error, words) : error;
+    } finally {
+      await close();
+    }
+  };
+}
+
+function withLogHint(error: unknown, words: string): unknown {
+  if (!(error instanceof BrokerError) || error.code !== 'upstream_unavailable') return error;
+  return new BrokerError(error.code, error.message, {
+    hint: `to see what the program writes: broker tools ${words} --log-level info`,
+    connection: error.connection,
+    cause: error,
+  });
 }
 
 /** The same, with a word for whoever is in a hurry. */
-async function askFor(broker: Broker, words: string, { pin }: ToolsOptions) {
-  const { readOffer } = await import('../../mcp/tool-report.ts');
+async function askFor({ ask, words, options: { pin } }: Asked) {
   try {
-    return await readOffer(await partsOf(broker), words);
+    return await ask(words);
   } catch (error) {
     if (!(error instanceof BrokerError) || pin || error.code !== 'upstream_unavailable') throw error;
     throw new BrokerError(error.code, `${error.message}: nothing was changed`, {
