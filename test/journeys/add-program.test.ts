@@ -198,7 +198,7 @@ describe('broker add --command', () => {
       [['--command', 'node', '--arg', '{{coda-pat}}'], /an argument wants a secret/],
       [['--command', 'node', '--url', 'https://coda.io/apis/mcp'], /a program has no URL/],
       [['--command', 'node', '--none'], /say in one way/],
-      [['--none', '--url', 'https://wiki.example.com/mcp', '--arg', 'x'], /go with --command/],
+      [['--none', '--url', 'https://wiki.example.com/mcp', '--arg', 'x'], /goes with a program/],
       [['--none', '--url', 'https://wiki.example.com/mcp'], /the name coda-local is taken by a program/],
     ];
     for (const [args, what] of refusals) expectFailure(await add(...args), 64, what);
