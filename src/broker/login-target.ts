@@ -107,7 +107,7 @@ async function resolveUrl(known: Known, { target, name, account }: TargetWords):
 async function requireFree(known: Known, server: string, url: string, command: string): Promise<void> {
   const taken = await known.byName(server);
   if (!taken || taken.url === url) return;
-  throw new BrokerError('usage', `the name ${server} is taken by ${taken.url}`, {
+  throw new BrokerError('usage', `the name ${server} is taken by ${taken.url ?? 'a program'}`, {
     hint: `choose another one: ${command}`,
   });
 }
