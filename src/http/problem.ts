@@ -68,10 +68,16 @@ export function toProblem(error: unknown): Problem {
 
 /** The last handler for requests no route took. */
 export const noSuchRoute: RequestHandler = (request) => {
+  const isSignIn = SIGN_IN.test(request.path);
   throw new BrokerError('not_found', `there is no ${request.method} ${request.path}`, {
-    hint: 'docs/api.md lists the routes',
+    hint: isSignIn
+      ? 'agents do not sign in here: send the agent key as Authorization: Bearer mtb_…, and check it if you do'
+      : 'docs/api.md lists the routes',
   });
 };
+
+/** What MCP clients try after a 401, and show their users the answer to. */
+const SIGN_IN = /^\/(register|authorize|token)$|^\/\.well-known\/(oauth|openid)/;
 
 /** The one error handler of the app. */
 export function answerWithProblem(log: Log): ErrorRequestHandler {

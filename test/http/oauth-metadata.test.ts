@@ -114,6 +114,12 @@ describe('places beside it', () => {
     expect(await metadata(path)).toMatchObject({ status: 404, code: 'not_found' });
   });
 
+  it('tell whom clients asked for a sign-in in vain what is wanted', async () => {
+    for (const path of ['/.well-known/oauth-protected-resource/mcp/demo', '/register', '/authorize'])
+      expect((await metadata(path)).next_step).toMatch(/^agents do not sign in here: send the agent key/);
+    expect((await metadata('/v1/nothing')).next_step).toBe('docs/api.md lists the routes');
+  });
+
   it('the authorization endpoint says that nobody signs in here', async () => {
     for (const query of ['', '?response_type=code&client_id=x&redirect_uri=https://evil.example.com']) {
       const { status, headers, json } = await call(`${test.url}/oauth/authorize${query}`);
