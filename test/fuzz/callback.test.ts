@@ -106,7 +106,7 @@ describe('any pasted line', () => {
         const query = new URLSearchParams(pairs).toString();
         const names = pairs.map(([name]) => name);
         const isAnswer = names.includes('state') && (names.includes('code') || names.includes('error'));
-        for (const line of [`http://127.0.0.1:39999/callback?${query}`, `?${query}`, ` ${query}\n`]) {
+        for (const line of [`http://127.0.0.1:29999/callback?${query}`, `?${query}`, ` ${query}\n`]) {
           const read = readPastedRedirect(line);
           expect(read && [...read]).toEqual(isAnswer ? [...new URLSearchParams(query)] : undefined);
         }

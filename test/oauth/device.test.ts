@@ -25,7 +25,7 @@ let metadata: ServerMetadata;
 
 /** A server with the device flow and two clients, unless told otherwise. */
 async function start(options: AuthorizationServerOptions = {}) {
-  const redirectUris = { redirect_uris: ['http://127.0.0.1:39999/callback'] };
+  const redirectUris = { redirect_uris: ['http://127.0.0.1:29999/callback'] };
   server = await startAuthorizationServer({
     device: true,
     resources: { [RESOURCE]: { scope: 'mcp:all' } },

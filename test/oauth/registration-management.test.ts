@@ -32,7 +32,7 @@ const renewAt = async (answer: RawAnswer, metadata: Record<string, unknown> = {}
   renewManaged(await managedAt(answer), metadata, fetch);
 const deleteAt = async (answer: RawAnswer) => deleteManaged(await managedAt(answer), fetch);
 
-const THERE = { client_id: 'fake-client', redirect_uris: ['http://127.0.0.1:39999/callback'] };
+const THERE = { client_id: 'fake-client', redirect_uris: ['http://127.0.0.1:29999/callback'] };
 
 /** What both reading and renewing make of answers that bring no registration. */
 const STATES: [string, 'gone' | 'unknown', RawAnswer][] = [

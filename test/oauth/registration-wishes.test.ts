@@ -29,8 +29,8 @@ describe('what a client asks to be', () => {
   };
 
   it.each([
-    ['http://127.0.0.1:39999/callback', 'native'],
-    ['http://localhost:39999/callback', 'native'],
+    ['http://127.0.0.1:29999/callback', 'native'],
+    ['http://localhost:29999/callback', 'native'],
     ['https://broker.example.com/callback', 'web'],
   ])('with the redirect URI %s is a %s application', async (redirectUri, application_type) => {
     const asked = { redirect_uris: [redirectUri], application_type };

@@ -17,7 +17,7 @@ import {
   signIn,
 } from './oauth-client.ts';
 
-const RESOURCE = 'http://127.0.0.1:39998/mcp';
+const RESOURCE = 'http://127.0.0.1:29998/mcp';
 
 let running: AuthorizationServer | undefined;
 
@@ -152,7 +152,7 @@ describe('the authorization server', () => {
   });
 
   it('knows a static confidential client', async () => {
-    const redirectUri = 'http://127.0.0.1:39999/callback';
+    const redirectUri = 'http://127.0.0.1:29999/callback';
     const client = { client_id: 'static', client_secret: 'not-a-real-secret' };
     const server = await start({ clients: [{ ...client, redirect_uris: [redirectUri] }] });
     const metadata = await discover(server.issuer);

@@ -59,9 +59,9 @@ describe('the MCP server', () => {
   });
 
   it('refuses a token that was issued for another resource', async () => {
-    authorizationServer.allowResource('http://127.0.0.1:39998/other', 'mcp:all');
+    authorizationServer.allowResource('http://127.0.0.1:29998/other', 'mcp:all');
     const { url } = await start();
-    await expect(connect(url, await tokenFor('http://127.0.0.1:39998/other'))).rejects.toThrow();
+    await expect(connect(url, await tokenFor('http://127.0.0.1:29998/other'))).rejects.toThrow();
     expect(mcp?.requests[0]).toMatchObject({ status: 401 });
   });
 

@@ -4,8 +4,8 @@ import type { AuthorizationServer } from '../support/authorization-server.ts';
 /** http is fine on loopback; oauth4webapi wants to hear it at each call. */
 export const INSECURE = { [oauth.allowInsecureRequests]: true };
 
-/** Where `register` says the client listens; nobody does, `approve` only returns the address. */
-export const REDIRECT_URI = 'http://127.0.0.1:39999/callback';
+/** Where `register` says the client listens, below the ports that are drawn; nobody does, `approve` only returns the address. */
+export const REDIRECT_URI = 'http://127.0.0.1:29999/callback';
 
 /** A finished login, ready to be refreshed. */
 export interface SignIn {

@@ -14,7 +14,7 @@ export const fetch = createFetch({
 });
 
 /** Where our client listens; nobody does. */
-export const REDIRECT_URI = 'http://127.0.0.1:39999/callback';
+export const REDIRECT_URI = 'http://127.0.0.1:29999/callback';
 
 /** Metadata of an authorization server at `issuer` that passes every check, changed as the test wants. */
 export function fakeMetadata(issuer: string, changes: Partial<ServerMetadata> = {}): ServerMetadata {

@@ -86,7 +86,7 @@ export function fakeClient(changes: Partial<Client> = {}): Client {
     rowId: randomUUID(),
     generation: 1,
     issuer: 'https://as.example.com',
-    redirectUri: 'http://127.0.0.1:39999/callback',
+    redirectUri: 'http://127.0.0.1:29999/callback',
     isWeb: false,
     source: 'registered',
     clientId: 'fake-client',

@@ -115,7 +115,7 @@ describe('forgetting a client', () => {
       purpose: fakePurpose('coda'),
       clientRowId: rowId,
       issuer: 'https://as.example.com',
-      redirectUri: 'http://127.0.0.1:39999/callback',
+      redirectUri: 'http://127.0.0.1:29999/callback',
       state: new Secret('state-1'),
       codeVerifier: new Secret('fake-verifier'),
       expiresAt: 100,

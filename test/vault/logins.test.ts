@@ -34,7 +34,7 @@ function pending(clientRowId: string, state: string, expiresAt: number): Pending
     purpose: fakePurpose('coda'),
     clientRowId,
     issuer: 'https://as.example.com',
-    redirectUri: 'http://127.0.0.1:39999/callback',
+    redirectUri: 'http://127.0.0.1:29999/callback',
     state: new Secret(state),
     codeVerifier: new Secret('fake-verifier'),
     expiresAt,
