@@ -16,7 +16,7 @@ const SHOWN_PREFIX_LENGTH = 10;
 const DAY_MS = 86_400_000;
 
 /** How long the old key works beside the new one, unless said otherwise: time to change it everywhere. */
-export const DEFAULT_OVERLAP_MS = DAY_MS;
+const DEFAULT_OVERLAP_MS = DAY_MS;
 
 /** A key that works longer than this was not replaced. */
 const LONGEST_OVERLAP_MS = 30 * DAY_MS;

@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { isLive } from '../core/access-policy.ts';
+import { enteringCommand } from '../core/connection.ts';
 import { NO_RULES, OPEN_SERVER, type Policy } from '../core/gateway-policy.ts';
 import { parseConnectionName } from '../core/names.ts';
 import type { Network, Transport } from '../core/server-settings.ts';
@@ -29,6 +30,8 @@ export interface UpstreamAccess {
   url: string;
   transport: Transport;
   network: Network;
+  /** What an operator does when the credential is refused for good. */
+  enteringCommand: string;
   /** What a tool's error says when the login has ended. */
   endedLoginTexts: readonly string[];
   /** The credential, as the server wants it: header names to values. */
@@ -66,6 +69,7 @@ export async function openUpstream(
     url: server.url ?? `stdio:${server.name}`,
     transport: server.settings.transport,
     network: server.settings.network,
+    enteringCommand: enteringCommand(holder),
     endedLoginTexts: server.settings.endedLoginTexts,
     headers: granted.headers,
     generation: granted.generation,

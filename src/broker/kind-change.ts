@@ -101,10 +101,7 @@ export function requireNoOther({ before, existing, others }: Present, { connecti
 }
 
 /** Throws `usage` where connections of another server are made from the logins of this one. */
-export function requireNoDependants(
-  { dependants }: Present,
-  { server, url }: Pick<Place, 'server' | 'url'>,
-): void {
+function requireNoDependants({ dependants }: Present, { server, url }: Pick<Place, 'server' | 'url'>): void {
   const [first] = dependants;
   if (first === undefined) return;
   throw new BrokerError(
@@ -125,7 +122,7 @@ export function kindOf({ kind, settings }: Pick<Server, 'kind' | 'settings'>): s
 }
 
 /** The commands that make room. Of a server of identities it is one for all. */
-export function logoutCommands(server: Pick<Server, 'name' | 'kind'>, all: { name: string }[]): string {
+function logoutCommands(server: Pick<Server, 'name' | 'kind'>, all: { name: string }[]): string {
   const names = server.kind === 'identity' ? [server.name] : all.map(({ name }) => name);
   return names.map((name) => `broker logout ${name}`).join('; ');
 }

@@ -58,7 +58,7 @@ async function obtainSecret(
 }
 
 /** The connection whose secret a program wants. Throws `config_error` when it is gone. */
-export async function findSecretOf(
+async function findSecretOf(
   context: Pick<Context, 'vault' | 'memory'>,
   program: string,
   name: string,

@@ -1,9 +1,7 @@
 /** A connection that cannot serve, as the error its callers get: what happened and what to do next. */
 import { type Connection, fixingCommand } from '../core/connection.ts';
+import { DEFAULT_RETRY_SECONDS } from '../core/error-status.ts';
 import { BrokerError, type ErrorCode } from '../errors.ts';
-
-/** Seconds to wait when no attempt is planned yet. */
-const DEFAULT_RETRY_SECONDS = 5;
 
 /** `login_required`, `client_invalid`, `config_error`, or `upstream_unavailable` while a retry may help. */
 export function stateError(connection: Connection, now: number): BrokerError {

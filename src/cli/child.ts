@@ -6,8 +6,8 @@ import type { Variables } from '../config.ts';
 import { systemCode } from '../errors.ts';
 
 /** As shells have it: the command was not found, or cannot be run. */
-export const EXIT_NOT_FOUND = 127;
-export const EXIT_NOT_EXECUTABLE = 126;
+const EXIT_NOT_FOUND = 127;
+const EXIT_NOT_EXECUTABLE = 126;
 
 /** Signals that are passed on. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

@@ -45,7 +45,7 @@ const FORBIDDEN = new Set([
   ],
 ]);
 
-export const SECRET_PLACE = '{{token}}';
+const SECRET_PLACE = '{{token}}';
 
 /**
  * Reads `X-Api-Key`, or `Authorization: Token {{token}}`. Throws `usage` for a name no credential may have, and for a

@@ -41,13 +41,6 @@ export function filterLists(message: unknown, shows: Shows): unknown {
   return { ...(message as object), result: { ...result, ...Object.fromEntries(changes) } };
 }
 
-/** The entries of a list in this answer, or in any answer of a batch. None when it holds no such list. */
-export function listEntries(message: unknown, list: ListMember): Record<string, unknown>[] {
-  if (Array.isArray(message)) return message.flatMap((each) => listEntries(each, list));
-  const entries = listResult(message)?.[list];
-  return Array.isArray(entries) ? entries.filter(isObject) : [];
-}
-
 function listResult(message: unknown): Record<string, unknown> | undefined {
   return isObject(message) && isObject(message.result) ? message.result : undefined;
 }

@@ -1,6 +1,7 @@
-/** Errors as `application/problem+json` (RFC 9457): the one table from code to status. */
+/** Errors as `application/problem+json` (RFC 9457): each code with its title. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ErrorRequestHandler, RequestHandler } from 'express';
+import { statusOf } from '../core/error-status.ts';
 import { BrokerError, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { SAFE_HEADERS } from './guard.ts';
@@ -17,16 +18,17 @@ export interface Problem {
 }
 
 /** Of a server that nobody could sign in to, whoever asks. */
-const NO_LOGIN = { status: 409, title: 'a login there cannot begin' };
+const NO_LOGIN = 'a login there cannot begin';
 
-const STATUS: Partial<Record<ErrorCode, { status: number; title: string }>> = {
-  bad_request: { status: 400, title: 'the request makes no sense' },
-  unauthenticated: { status: 401, title: 'a valid agent key is needed' },
-  forbidden: { status: 403, title: 'not allowed' },
-  not_found: { status: 404, title: 'not found' },
-  login_required: { status: 409, title: 'an operator must sign in again' },
-  client_invalid: { status: 409, title: 'the client registration is gone' },
-  config_error: { status: 409, title: 'the connection cannot work as it is' },
+/** For each code that has a status. */
+const TITLES: Partial<Record<ErrorCode, string>> = {
+  bad_request: 'the request makes no sense',
+  unauthenticated: 'a valid agent key is needed',
+  forbidden: 'not allowed',
+  not_found: 'not found',
+  login_required: 'an operator must sign in again',
+  client_invalid: 'the client registration is gone',
+  config_error: 'the connection cannot work as it is',
   discovery_failed: NO_LOGIN,
   no_login_needed: NO_LOGIN,
   issuer_mismatch: NO_LOGIN,
@@ -34,31 +36,28 @@ const STATUS: Partial<Record<ErrorCode, { status: number; title: string }>> = {
   pkce_unsupported: NO_LOGIN,
   registration_refused: NO_LOGIN,
   login_refused: NO_LOGIN,
-  rate_limited: { status: 429, title: 'too soon' },
-  upstream_unavailable: { status: 503, title: 'the provider cannot be used at the moment' },
-  save_failed: { status: 503, title: 'the vault cannot be written at the moment' },
-  vault_locked: { status: 503, title: 'the vault is busy' },
-  vault_unavailable: { status: 503, title: 'the vault cannot be used at the moment' },
+  rate_limited: 'too soon',
+  upstream_unavailable: 'the provider cannot be used at the moment',
+  save_failed: 'the vault cannot be written at the moment',
+  vault_locked: 'the vault is busy',
+  vault_unavailable: 'the vault cannot be used at the moment',
 };
 
 /** Codes whose story is the operator's: agents get a bare `internal`. */
 const INTERNAL = { status: 500, title: 'internal error' };
 
-/** Retry hint for 503s whose end nobody knows, in seconds. */
-const DEFAULT_RETRY_SECONDS = 5;
-
 /** What the caller is told. Unknown errors become a bare 500. */
 export function toProblem(error: unknown): Problem {
-  const known = error instanceof BrokerError ? STATUS[error.code] : undefined;
+  const known = error instanceof BrokerError ? statusOf(error) : undefined;
   if (!(error instanceof BrokerError) || !known) {
     return {
       ...base('internal', INTERNAL),
       detail: 'something went wrong here; the log of the daemon tells more',
     };
   }
-  const retryAfter = error.retryAfterSeconds ?? (known.status === 503 ? DEFAULT_RETRY_SECONDS : undefined);
+  const { status, retryAfterSeconds: retryAfter } = known;
   return {
-    ...base(error.code, known),
+    ...base(error.code, { status, title: TITLES[error.code] ?? error.code }),
     detail: error.message,
     ...(error.connection === undefined ? {} : { connection: error.connection }),
     ...(error.hint === undefined ? {} : { next_step: error.hint }),

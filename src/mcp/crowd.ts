@@ -19,7 +19,7 @@ export function createCrowd(): Crowd {
           'rate_limited',
           `agent ${name} has ${before} calls and streams open, and may not have more`,
           {
-            hint: 'end some, or ask an operator for more: broker agent set --concurrency',
+            hint: `end some, or ask an operator for more: broker agent set ${name} --concurrency <calls>`,
             retryAfterSeconds: 1,
           },
         );

@@ -112,7 +112,7 @@ async function requireTaken(broker: Broker, caller: Caller, { access, answer }: 
   if (status === 401) {
     discard(answer.body);
     throw new BrokerError('login_required', `${connection} refuses a token it was given a moment ago`, {
-      hint: `broker login ${connection}`,
+      hint: access.enteringCommand,
       connection,
     });
   }

@@ -222,6 +222,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     if (typeof given !== 'string' || given === named || status >= 400) return;
     if (await sessions.opened(caller.agent, connection, given)) return;
     throw new BrokerError('upstream_unavailable', `${connection} gave out a session id twice`, {
+      hint: 'begin another session; if it happens again, tell whoever keeps the server',
       connection,
     });
   }

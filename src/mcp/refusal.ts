@@ -3,6 +3,7 @@
  * the code and the next step it has everywhere else.
  */
 import type { ServerResponse } from 'node:http';
+import { statusOf } from '../core/error-status.ts';
 import type { RequestId } from '../core/mcp-message.ts';
 import { BrokerError } from '../errors.ts';
 
@@ -47,31 +48,13 @@ export interface Failure {
   retryAfterSeconds?: number | undefined;
 }
 
-const STATUS: Readonly<Record<string, number>> = {
-  bad_request: 400,
-  forbidden: 403,
-  not_found: 404,
-  login_required: 409,
-  client_invalid: 409,
-  config_error: 409,
-  rate_limited: 429,
-  upstream_unavailable: 503,
-  save_failed: 503,
-  vault_locked: 503,
-  vault_unavailable: 503,
-};
-
-const DEFAULT_RETRY_SECONDS = 5;
-
 /** The failure behind an error. Undefined: nobody knows it, and its story belongs in the log. */
 export function failureOf(error: unknown): Failure | undefined {
   if (error instanceof GatewayRefusal)
     return { status: error.status, code: error.code, message: error.message };
-  if (!(error instanceof BrokerError)) return undefined;
-  const status = STATUS[error.code];
-  if (status === undefined) return undefined;
-  const retryAfterSeconds = error.retryAfterSeconds ?? (status === 503 ? DEFAULT_RETRY_SECONDS : undefined);
-  return { status, code: error.code, message: error.message, nextStep: error.hint, retryAfterSeconds };
+  const known = error instanceof BrokerError ? statusOf(error) : undefined;
+  if (!(error instanceof BrokerError) || !known) return undefined;
+  return { ...known, code: error.code, message: error.message, nextStep: error.hint };
 }
 
 export const UNKNOWN_FAILURE: Failure = {

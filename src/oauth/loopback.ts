@@ -10,7 +10,7 @@ import type { LoopbackHost } from '../core/redirect.ts';
 import { CALLBACK_PAGE_HEADERS, type CallbackPage, renderCallbackPage } from './callback-page.ts';
 import { closeNow, listenOnAll } from './loopback-sockets.ts';
 
-export const CALLBACK_PATH = '/callback';
+const CALLBACK_PATH = '/callback';
 
 /** Where a host is found. Browsers choose freely between the two of `localhost`, so we have to be at both. */
 const ADDRESSES: Record<LoopbackHost, readonly string[]> = {

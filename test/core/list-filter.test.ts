@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { filterLists, listEntries, type Shows } from '../../src/core/list-filter.ts';
+import { filterLists, type Shows } from '../../src/core/list-filter.ts';
 
 const hides =
   (...hidden: string[]): Shows =>
@@ -57,12 +57,4 @@ it.each<[string, unknown]>([
   ['a batch of nothing', []],
 ])('the same object where there was nothing to take out: %s', (_what, message) => {
   expect(filterLists(message, hides('tool b'))).toBe(message);
-});
-
-it('entries are found in answers and batches', () => {
-  const one = answer({ tools: [{ name: 'a' }, 'odd'] });
-  expect(listEntries(one, 'tools')).toEqual([{ name: 'a' }]);
-  expect(listEntries([one, one], 'tools')).toHaveLength(2);
-  expect(listEntries(one, 'prompts')).toEqual([]);
-  expect(listEntries({ error: {} }, 'tools')).toEqual([]);
 });
