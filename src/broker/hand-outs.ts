@@ -1,8 +1,7 @@
 /**
- * Tokens handed out, written down in batches.
+ * Tokens handed out and calls let through, written down in batches.
  *
- * A synced write for each hand-out would make the disk the limit, so they go together, at most 100 ms late. A
- * SIGKILL can lose that much of the record; logins, refreshes and refusals are written before the answer.
+ * A synced write for each would make the disk the limit, so they go together, at most 100 ms late. A SIGKILL can lose that much of the record; logins, refreshes and refusals are written before the answer.
  */
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';

@@ -1,6 +1,6 @@
 /**
- * What may be lost and has a lifetime: provider metadata now, tool lists and cooldowns later. Never a
- * credential: Keyv has no compare-and-set and reports a failed read as absent.
+ * What may be lost and has a lifetime: provider metadata. Never a credential: Keyv has no compare-and-set and reports a
+ * failed read as absent.
  *
  * Keyv works on our own SQLite connection, so there is one file and one set of locks.
  */
