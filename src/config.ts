@@ -1,6 +1,6 @@
 /**
  * Where settings come from: command line, then `BROKER_…` in the environment, then the config file, then the
- * default. This is the only file that reads the environment, so it also lists everything that is read there.
+ * default. This is the only file that reads the environment; `variables.ts` lists what it may read there.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { BrokerError, systemCode } from './errors.ts';
 import { Secret } from './secret.ts';
+import type { VariableName, Variables } from './variables.ts';
 
 /** Folder name under the XDG and systemd directories. */
 const PROGRAM = 'mcp-token-broker';
@@ -77,7 +78,8 @@ export interface GlobalOptions {
   caFile?: string;
 }
 
-export type Variables = Record<string, string | undefined>;
+/** The environment as a child process gets it. */
+export type Environment = Record<string, string | undefined>;
 
 const FileSchema = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.array(z.string())]));
 export type ConfigFile = z.infer<typeof FileSchema>;
@@ -136,7 +138,7 @@ const OUR_SECRETS = [
 ];
 
 /** The environment for a program we start: ours without what leads to our secrets, and with `additions`. */
-export function childEnvironment(additions: Variables, variables: Variables = process.env): Variables {
+export function childEnvironment(additions: Environment, variables: Environment = process.env): Environment {
   const rest = Object.entries(variables).filter(([name]) => !OUR_SECRETS.includes(name));
   return { ...Object.fromEntries(rest), ...additions };
 }
@@ -171,7 +173,10 @@ export function environmentName(optionName: string): string {
 }
 
 /** What the environment says for an option. Undefined: nothing. */
-export function environmentValue(optionName: string, variables: Variables = process.env): string | undefined {
+export function environmentValue(
+  optionName: string,
+  variables: Environment = process.env,
+): string | undefined {
   return variables[environmentName(optionName)];
 }
 
@@ -188,7 +193,7 @@ function xdg(base: string | undefined, variables: Variables, fallback: string): 
   return join(base || join(variables.HOME || homedir(), fallback), PROGRAM);
 }
 
-function takeSecret(variables: Variables, name: string): Secret | undefined {
+function takeSecret(variables: Variables, name: VariableName): Secret | undefined {
   const value = variables[name];
   delete variables[name];
   return value ? new Secret(value) : undefined;

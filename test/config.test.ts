@@ -1,7 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { environmentName, readConfigFile, readSettings, type Variables } from '../src/config.ts';
+import { environmentName, readConfigFile, readSettings } from '../src/config.ts';
+import type { Variables } from '../src/variables.ts';
 import { createHome, type Home } from './support/home.ts';
 
 const HOME: Variables = { HOME: '/home/alice' };

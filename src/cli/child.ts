@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
-import type { Variables } from '../config.ts';
+import type { Environment } from '../config.ts';
 import { systemCode } from '../errors.ts';
 
 /** As shells have it: the command was not found, or cannot be run. */
@@ -26,7 +26,7 @@ export interface ChildEnd {
  */
 export async function runChild(
   [program, ...args]: readonly [string, ...string[]],
-  { env, input }: { env: Variables; input?: string },
+  { env, input }: { env: Environment; input?: string },
 ): Promise<ChildEnd> {
   let child: ChildProcess | undefined;
   const pass = (signal: NodeJS.Signals) => {

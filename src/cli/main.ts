@@ -8,6 +8,7 @@ import { addCommand } from './commands/add.ts';
 import { agentCommand } from './commands/agent.ts';
 import { checkCommand } from './commands/check.ts';
 import { clientMetadataCommand } from './commands/client-metadata.ts';
+import { completeCommand, completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { execCommand } from './commands/exec.ts';
@@ -15,6 +16,7 @@ import { keyCommand } from './commands/key.ts';
 import { listCommand } from './commands/list.ts';
 import { loginCommand } from './commands/login.ts';
 import { logoutCommand } from './commands/logout.ts';
+import { manCommand } from './commands/man.ts';
 import { pushCommand } from './commands/push.ts';
 import { refreshCommand } from './commands/refresh.ts';
 import { serveCommand } from './commands/serve.ts';
@@ -89,10 +91,13 @@ export function buildProgram(): Command {
     keyCommand(),
     clientMetadataCommand(),
     configCommand(),
+    completionCommand(),
+    manCommand(program),
     serveCommand(),
   ]) {
     program.addCommand(command);
   }
+  program.addCommand(completeCommand(program), { hidden: true });
   prepareCommands(program);
   return program;
 }

@@ -12,6 +12,18 @@ function commands(command: Command, path: string[] = []): [string, Command][] {
   ];
 }
 
+/** The help with what is added behind the options. */
+function wholeHelp(command: Command): string {
+  let text = '';
+  command.configureOutput({
+    writeOut: (part) => {
+      text += part;
+    },
+  });
+  command.outputHelp();
+  return text;
+}
+
 const ALL = commands(buildProgram());
 
 describe('the tree of commands', () => {
@@ -67,6 +79,12 @@ describe('the tree of commands', () => {
     },
   );
 
+  it('shows examples for every command', () => {
+    const without = ALL.filter(([, command]) => !/^Examples?\b.*\n {2}.*\bbroker /m.test(wholeHelp(command)));
+    // What only the completion scripts call.
+    expect(without.map(([path]) => path)).toEqual(['complete']);
+  });
+
   it('has --json on every command that answers', () => {
     // What `client-metadata` prints is JSON anyway; `exec` and `push` leave stdout to others.
     const silent = [
@@ -77,6 +95,9 @@ describe('the tree of commands', () => {
       'key retire',
       'serve',
       'client-metadata',
+      'completion',
+      'complete',
+      'man',
       'exec',
       'push',
     ];

@@ -33,7 +33,7 @@ interface SetOptions extends RuleOptions {
 export function setCommand(): Command {
   const command = new Command('set')
     .description('change what an agent may do, from its next call on; what is not named stays')
-    .argument('<name>')
+    .argument('<agent>')
     .option('--allow <connection>', 'what it may use, in place of all it may use now (repeatable)', collect)
     .option('--add-allow <connection>', 'what it may use besides (repeatable)', collect)
     .option('--remove-allow <connection>', 'what it may use no longer (repeatable)', collect)

@@ -12,6 +12,7 @@ interface ShowOptions {
 export function listCommand(): Command {
   return new Command('list')
     .description('all agents; never their keys')
+    .addHelpText('after', '\nExamples:\n  broker agent list')
     .option('--json', 'as JSON')
     .action(async ({ json }: ShowOptions, command: Command) => {
       const agents = await asOperator(openSession(command), { create: false }, (broker) =>
@@ -33,7 +34,8 @@ export function listCommand(): Command {
 export function showCommand(): Command {
   return new Command('show')
     .description('one agent in full, and what it can see now; never its key')
-    .argument('<name>')
+    .addHelpText('after', '\nExamples:\n  broker agent show crm')
+    .argument('<agent>')
     .option('--json', 'as JSON')
     .action(async (name: string, { json }: ShowOptions, command: Command) => {
       const agent = await asOperator(openSession(command), { create: false }, (broker) =>

@@ -15,6 +15,7 @@ interface RotateOptions {
 export function agentCommand(): Command {
   return new Command('agent')
     .description('who may ask for what')
+    .addHelpText('after', '\nExamples:\n  broker agent add crm --allow coda\n  broker agent list')
     .addCommand(addCommand())
     .addCommand(listCommand())
     .addCommand(showCommand())
@@ -26,7 +27,11 @@ export function agentCommand(): Command {
 function rotateCommand(): Command {
   return new Command('rotate')
     .description('make a new key for an agent; it is printed once, and the old one works a while longer')
-    .argument('<name>')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  broker agent rotate crm\n  broker agent rotate crm --overlap 0          the old key leaked: end it at once',
+    )
+    .argument('<agent>')
     .option(
       '--overlap <duration>',
       'how long the old key still works, at most 30d; 0 ends it at once (default: 24h)',
@@ -55,7 +60,8 @@ function rotateCommand(): Command {
 function revokeCommand(): Command {
   return new Command('revoke')
     .description('cut an agent off, from its next call on, whichever key it has')
-    .argument('<name>')
+    .addHelpText('after', '\nExamples:\n  broker agent revoke crm')
+    .argument('<agent>')
     .action(async (name: string, _options: unknown, command: Command) => {
       await asOperator(openSession(command), { create: false }, (broker) => broker.agents.revoke(name));
       succeed(`agent ${name} is cut off`);

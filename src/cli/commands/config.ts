@@ -31,7 +31,7 @@ export function configCommand(): Command {
   return new Command('config')
     .description('print ready configuration for an agent runtime; without one, list them')
     .argument('[runtime]')
-    .option('--connection <name>', 'the connection it is to use')
+    .option('--connection <connection>', 'the connection it is to use')
     .option('--url <url>', 'where the daemon is (default: http://127.0.0.1:8787)')
     .option('--server-url <url>', 'URL of the MCP server (default: the one of the connection)')
     .option('--gateway', 'through the gateway of the daemon, so that the runtime holds no token')

@@ -13,6 +13,7 @@ interface RotateOptions {
 export function keyCommand(): Command {
   return new Command('key')
     .description('the keys that encrypt the vault')
+    .addHelpText('after', '\nExamples:\n  broker key status\n  broker key rotate --data')
     .addCommand(statusCommand())
     .addCommand(rotateCommand())
     .addCommand(retireCommand());
@@ -21,6 +22,7 @@ export function keyCommand(): Command {
 function statusCommand(): Command {
   return new Command('status')
     .description('all keys by their ids, what they are needed for and by whom; never a key itself')
+    .addHelpText('after', '\nExamples:\n  broker key status')
     .option('--json', 'as JSON')
     .action(async ({ json }: { json?: boolean }, command: Command) => {
       const status = await asOperator(openSession(command), { create: false }, (broker) =>
@@ -57,6 +59,10 @@ Examples:
 function retireCommand(): Command {
   return new Command('retire')
     .description('forget an old key; refused while anything or anybody needs it')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  broker key retire 0b54f1c2                  an id as broker key status shows it',
+    )
     .argument('<key>', 'its id, as broker key status shows it')
     .action(async (id: string, _options: unknown, command: Command) => {
       await asOperator(openSession(command), { create: false }, (broker) => broker.keys.retire(id));

@@ -8,6 +8,7 @@ import { paint, relative, result, resultJson, say, table } from '../terminal.ts'
 export function listCommand(): Command {
   return new Command('list')
     .description('what is connected, and how it is doing')
+    .addHelpText('after', '\nExamples:\n  broker list\n  broker list --json')
     .option('--json', 'as JSON')
     .action(async ({ json }: { json?: boolean }, command: Command) => {
       const connections = await asOperator(openSession(command), { create: false }, (broker) =>

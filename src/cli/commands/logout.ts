@@ -8,6 +8,7 @@ import { resultJson, say, succeed, warn } from '../terminal.ts';
 export function logoutCommand(): Command {
   return new Command('logout')
     .description('end the login at the server and forget it here')
+    .addHelpText('after', '\nExamples:\n  broker logout coda\n  broker logout notion@alice')
     .argument('<connection>', 'a connection, or a server whose connections are made from identities')
     .option('--json', 'as JSON')
     .action(async (name: string, { json }: { json?: boolean }, command: Command) => {

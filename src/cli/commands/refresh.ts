@@ -7,6 +7,7 @@ import { relative, resultJson, succeed } from '../terminal.ts';
 export function refreshCommand(): Command {
   return new Command('refresh')
     .description('refresh now, whatever the token’s age')
+    .addHelpText('after', '\nExamples:\n  broker refresh coda')
     .argument('<connection>')
     .option('--json', 'as JSON')
     .action(async (name: string, { json }: { json?: boolean }, command: Command) => {

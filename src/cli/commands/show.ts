@@ -11,6 +11,7 @@ import { paintState } from './list.ts';
 export function showCommand(): Command {
   return new Command('show')
     .description('one connection in full; never a secret')
+    .addHelpText('after', '\nExamples:\n  broker show coda\n  broker show notion@alice --json')
     .argument('<connection>')
     .option('--json', 'as JSON')
     .action(async (name: string, { json }: { json?: boolean }, command: Command) => {
