@@ -25,6 +25,7 @@ import { tokenCommand } from './commands/token.ts';
 import { toolsCommand } from './commands/tools.ts';
 import { EXIT_INTERNAL, EXIT_NOT_STARTED, EXIT_USAGE, exitCodeFor } from './exit-codes.ts';
 import { fillOptions, isOnlyTyped, optionName } from './option-sources.ts';
+import { endStatus, startStatus } from './status-line.ts';
 import { resultJson, say, sayError, switchColourOff } from './terminal.ts';
 
 /** Runs the command line and sets the exit code. Never rejects. */
@@ -52,6 +53,7 @@ export async function main(argv: string[]): Promise<void> {
     const code = report(error, wantsJson || own.includes('--json'));
     process.exitCode = code !== 0 && program.args[0] === 'exec' ? EXIT_NOT_STARTED : code;
   }
+  endStatus();
   process.removeListener('beforeExit', reportUnfinished);
 }
 
@@ -121,7 +123,16 @@ function prepareOptions(command: Command): void {
   const { color, json } = command.optsWithGlobals<{ color: boolean; json?: boolean }>();
   if (!color) switchColourOff();
   wantsJson = json === true;
+  if (!HAND_OVER.has(command.name())) startStatus(wordsOf(command).join(' '));
 }
+
+/** `broker agent add`. */
+function wordsOf(command: Command): string[] {
+  return [...(command.parent ? wordsOf(command.parent) : []), command.name()];
+}
+
+/** Commands that leave the terminal to others, or say nothing for as long as they run. */
+const HAND_OVER = new Set(['exec', 'push', 'complete']);
 
 /** Help that names the environment variables, and commander's own errors as exceptions. */
 function prepareCommands(command: Command): void {

@@ -6,6 +6,7 @@
  */
 import { stripVTControlCharacters, styleText } from 'node:util';
 import type { BrokerError } from '../errors.ts';
+import { endStatus } from './status-line.ts';
 
 type Style = Parameters<typeof styleText>[0];
 
@@ -18,16 +19,19 @@ export function switchColourOff(): void {
 
 /** The result, one line. */
 export function result(line: string): void {
+  endStatus();
   process.stdout.write(`${line}\n`);
 }
 
 /** The result as JSON: one object a line for events, indented for a single answer. */
 export function resultJson(value: unknown, { indent = true } = {}): void {
+  endStatus();
   process.stdout.write(`${JSON.stringify(value, null, indent ? 2 : undefined)}\n`);
 }
 
 /** Says something. */
 export function say(line = ''): void {
+  endStatus();
   process.stderr.write(`${line}\n`);
 }
 

@@ -1,0 +1,43 @@
+/**
+ * The line that says that a command is still at work: after a second, on a terminal, until the command says
+ * something itself. Whoever reads the output with a program never sees it.
+ */
+import { systemClock } from '../clock.ts';
+
+/** A terminal to write to, or what is none. */
+export interface StatusStream {
+  isTTY?: boolean;
+  write(text: string): unknown;
+}
+
+const PATIENCE_MS = 1000;
+const START_OF_LINE = '\r\u001b[2K';
+
+let running: { ending: AbortController; erase(): void } | undefined;
+
+/** Begins to wait for the end of `doing`, such as `broker check`. Does nothing where nobody looks. */
+export function startStatus(
+  doing: string,
+  { clock = systemClock, stream = process.stderr as StatusStream } = {},
+): void {
+  endStatus();
+  if (!stream.isTTY) return;
+  const ending = new AbortController();
+  let isShown = false;
+  running = { ending, erase: () => isShown && stream.write(START_OF_LINE) };
+  void (async () => {
+    for (let seconds = 1; ; seconds += 1) {
+      await clock.wait(PATIENCE_MS, ending.signal);
+      isShown = true;
+      stream.write(`${START_OF_LINE}${doing}: still at it, ${seconds} s`);
+    }
+  })().catch(() => {});
+}
+
+/** Takes the line away. */
+export function endStatus(): void {
+  const { ending, erase } = running ?? {};
+  running = undefined;
+  ending?.abort();
+  erase?.();
+}
