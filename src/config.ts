@@ -5,7 +5,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { BrokerError, systemCode } from './errors.ts';
 import { Secret } from './secret.ts';
 import type { VariableName, Variables } from './variables.ts';
@@ -81,8 +80,8 @@ export interface GlobalOptions {
 /** The environment as a child process gets it. */
 export type Environment = Record<string, string | undefined>;
 
-const FileSchema = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.array(z.string())]));
-export type ConfigFile = z.infer<typeof FileSchema>;
+/** Option names to values. */
+export type ConfigFile = Record<string, string | number | boolean | string[]>;
 
 /**
  * Resolves the settings. Removes `BROKER_MASTER_KEY` and `BROKER_AGENT_KEY` from `variables` once read, so that
@@ -156,7 +155,7 @@ export function readConfigFile(path: string | undefined, variables: Variables = 
   const file = path ?? join(configDirectoryOf(variables), 'config.json');
   if (path === undefined && !existsSync(file)) return {};
   try {
-    return FileSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    return requireFlat(JSON.parse(readFileSync(file, 'utf8')));
   } catch (error) {
     const reason =
       systemCode(error) ?? (error instanceof SyntaxError ? 'it is not JSON' : 'a value has the wrong type');
@@ -165,6 +164,16 @@ export function readConfigFile(path: string | undefined, variables: Variables = 
       cause: error,
     });
   }
+}
+
+/** By hand: a schema library would take longer to load than most commands take. */
+function requireFlat(value: unknown): ConfigFile {
+  const isText = (each: unknown) => typeof each === 'string';
+  const isPlain = (each: unknown) => ['string', 'number', 'boolean'].includes(typeof each);
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+  const isFlat = (each: unknown) => isPlain(each) || (Array.isArray(each) && each.every(isText));
+  if (isObject && Object.values(value).every(isFlat)) return value as ConfigFile;
+  throw new TypeError('a value has the wrong type');
 }
 
 /** `--callback-port` → `BROKER_CALLBACK_PORT`. */

@@ -6,11 +6,12 @@ import { lookup as systemLookup } from 'node:dns';
 import { readFileSync } from 'node:fs';
 import type { LookupFunction } from 'node:net';
 import { getCACertificates } from 'node:tls';
-import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import type { Agent, buildConnector, Dispatcher } from 'undici';
 import type { ProxySettings } from '../config.ts';
 import type { Network } from '../core/server-settings.ts';
 import { BrokerError, systemCode } from '../errors.ts';
 import { guardLookup } from './addresses.ts';
+import { undici } from './undici.ts';
 
 export interface ConnectOptions {
   /** A proxy looks names up itself: of what goes through it, only hosts written as IP addresses can be checked. */
@@ -68,7 +69,7 @@ function prepare({ caFile, network, lookup = systemLookup as LookupFunction }: C
     const ending = signal === undefined ? {} : { signal };
     // HTTP/2 would put several requests on one connection.
     const tls = { timeout: CONNECT_TIMEOUT_MS, allowH2: false, ...ending, ...(ca ? { ca } : {}) };
-    const connectDirectly = buildConnector({ ...tls, lookup: guarded });
+    const connectDirectly = undici().buildConnector({ ...tls, lookup: guarded });
     const connect: buildConnector.connector = (target, callback) =>
       connectDirectly(target, (...result) => {
         const [, socket] = result;
@@ -81,8 +82,8 @@ function prepare({ caFile, network, lookup = systemLookup as LookupFunction }: C
 
 function dispatcher(proxy: ProxySettings, { connect, tls }: Connecting, options: Agent.Options): Dispatcher {
   if (proxy.httpProxy === undefined && proxy.httpsProxy === undefined)
-    return new Agent({ ...options, connect });
-  return new EnvHttpProxyAgent({
+    return new (undici().Agent)({ ...options, connect });
+  return new (undici().EnvHttpProxyAgent)({
     ...options,
     // For hosts that need no proxy; to the proxy itself the agent connects in its own way.
     connect,

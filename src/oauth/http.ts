@@ -6,11 +6,12 @@
  * connection or dropped our refresh. Providers are rarely called, so keep-alive would gain nothing.
  */
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
-import { type Dispatcher, request } from 'undici';
+import type { Dispatcher } from 'undici';
 import type { Network } from '../core/server-settings.ts';
 import { BrokerError, printable } from '../errors.ts';
 import { addressRefused, requireAllowedHost } from './addresses.ts';
 import { type ConnectOptions, createDispatchers, type OnConnected } from './connect.ts';
+import { undici } from './undici.ts';
 
 /** The part of `fetch` we use. Resolves with the whole body read; rejects on network failures. */
 export type Fetch = (url: string, init?: FetchInit) => Promise<Response>;
@@ -69,7 +70,7 @@ export function createFetch(options: ConnectOptions): Fetch {
     headers.set('accept-encoding', 'identity');
     // Not fetch: it hides the cause of failures, refuses some ports, and costs memory; we need none of its comfort.
     try {
-      const answer = await request(url, {
+      const answer = await undici().request(url, {
         method: (init.method ?? 'GET') as Dispatcher.HttpMethod,
         headers: Object.fromEntries(headers),
         body: init.body instanceof URLSearchParams ? init.body.toString() : (init.body ?? null),
