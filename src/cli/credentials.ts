@@ -86,9 +86,9 @@ async function through<T>(
   asAgent: (call: Call) => Promise<T>,
   work: (broker: Broker) => Promise<T>,
 ): Promise<T> {
-  const { agentKey, daemonUrl } = session.settings;
+  const { agentKey, daemonUrl, caFile } = session.settings;
   if (!agentKey) return asOperator(session, { create: false }, work);
-  return asAgent((method, path, body) => callDaemon({ agentKey, daemonUrl }, method, path, body));
+  return asAgent((method, path, body) => callDaemon({ agentKey, daemonUrl, caFile }, method, path, body));
 }
 
 function pathOf(name: string, rest = ''): string {

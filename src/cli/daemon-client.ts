@@ -2,15 +2,20 @@
  * Calls to a running daemon as an agent: for `broker token` and `broker check` where there is an agent key and
  * no vault.
  */
-import type { IncomingMessage, RequestOptions } from 'node:http';
-import { BrokerError, type ErrorCode } from '../errors.ts';
+import { readFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import type { RequestOptions } from 'node:https';
+import { getCACertificates } from 'node:tls';
+import { BrokerError, type ErrorCode, systemCode } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 
 /** What this client needs to know about the daemon. */
 export interface DaemonAddress {
-  /** `http://host:port`, `https://host:port` or `unix:/path`. */
+  /** `http://host:port`, `https://host:port/path` or `unix:/path`. */
   daemonUrl: string;
   agentKey: Secret;
+  /** PEM file with further certificate authorities. */
+  caFile?: string | undefined;
 }
 
 /** A refresh may be going on behind the answer. */
@@ -23,13 +28,13 @@ const TIMEOUT_MS = 60_000;
  * `BROKER_URL`.
  */
 export async function callDaemon<T>(
-  { daemonUrl, agentKey }: DaemonAddress,
+  { daemonUrl, agentKey, caFile }: DaemonAddress,
   method: 'GET' | 'POST',
   path: string,
   body?: unknown,
 ): Promise<T> {
   const payload = body === undefined ? undefined : JSON.stringify(body);
-  const { status, text } = await send(daemonUrl, {
+  const { status, text } = await send(readTarget(daemonUrl, caFile), {
     method,
     path,
     timeout: TIMEOUT_MS,
@@ -47,13 +52,12 @@ export async function callDaemon<T>(
 }
 
 async function send(
-  daemonUrl: string,
-  { payload, ...options }: RequestOptions & { payload?: string },
+  { daemonUrl, options: target, basePath, isTls }: Target,
+  { payload, path, ...options }: RequestOptions & { path: string; payload?: string },
 ): Promise<{ status: number; text: string }> {
-  const { target, isTls } = readTarget(daemonUrl);
   const { request } = isTls ? await import('node:https') : await import('node:http');
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const call = request({ ...target, ...options }, resolve);
+  const call = request({ ...target, ...options, path: basePath + path }, resolve);
   call.on('error', reject);
   call.on('timeout', () => call.destroy(new Error('no answer in time')));
   call.end(payload);
@@ -63,26 +67,53 @@ async function send(
     for await (const chunk of response.setEncoding('utf8')) text += chunk;
     return { status: response.statusCode ?? 0, text };
   } catch (error) {
-    throw new BrokerError('daemon_unreachable', `no broker daemon answers at ${daemonUrl}`, {
-      hint: 'start it with: broker serve\nor say where it is with BROKER_URL (http://host:port or unix:/path)',
+    const reason = isTls && !UNANSWERED.has(systemCode(error) ?? '') ? ` (${systemCode(error)})` : '';
+    throw new BrokerError('daemon_unreachable', `no broker daemon answers at ${daemonUrl}${reason}`, {
+      hint: `start it with: broker serve\nor say where it is with BROKER_URL (http://host:port or unix:/path)${
+        reason === '' ? '' : '\nif its certificate is signed by an authority of your own: --ca-file <file>'
+      }`,
       cause: error,
     });
   }
 }
 
-function readTarget(daemonUrl: string): { target: RequestOptions; isTls: boolean } {
-  if (daemonUrl.startsWith('unix:'))
-    return { target: { socketPath: daemonUrl.slice('unix:'.length) }, isTls: false };
+/** What fails before anything is said of certificates. */
+const UNANSWERED = new Set(['ECONNREFUSED', 'ENOTFOUND', 'ECONNRESET', 'ETIMEDOUT', 'EAI_AGAIN']);
+
+interface Target {
+  daemonUrl: string;
+  options: RequestOptions;
+  /** What stands before every path, without a slash at its end. */
+  basePath: string;
+  isTls: boolean;
+}
+
+function readTarget(daemonUrl: string, caFile: string | undefined): Target {
+  if (daemonUrl.startsWith('unix:')) {
+    const options = { socketPath: daemonUrl.slice('unix:'.length) };
+    return { daemonUrl, options, basePath: '', isTls: false };
+  }
   const url = URL.parse(daemonUrl);
   if (!url || !['http:', 'https:'].includes(url.protocol)) {
     throw new BrokerError('usage', 'BROKER_URL is not the address of a daemon', {
       hint: 'write http://127.0.0.1:8787 or unix:/path/to/broker.sock',
     });
   }
-  return {
-    target: { host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port },
-    isTls: url.protocol === 'https:',
-  };
+  const isTls = url.protocol === 'https:';
+  const ca = isTls && caFile !== undefined ? [...getCACertificates('default'), readCa(caFile)] : undefined;
+  const options = { host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port, ...(ca && { ca }) };
+  return { daemonUrl, options, basePath: url.pathname.replace(/\/+$/, ''), isTls };
+}
+
+function readCa(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new BrokerError('usage', `the CA file ${path} cannot be read (${systemCode(error)})`, {
+      hint: 'check --ca-file',
+      cause: error,
+    });
+  }
 }
 
 function parse(text: string): Record<string, unknown> | undefined {

@@ -41,8 +41,8 @@ async function namesOf(session: Session, placeholder: string): Promise<Candidate
 }
 
 async function connections(session: Session): Promise<ConnectionView[]> {
-  const { agentKey, daemonUrl } = session.settings;
+  const { agentKey, daemonUrl, caFile } = session.settings;
   if (!agentKey) return asOperator(session, { create: false }, (broker) => broker.list(OPERATOR));
-  const address = { agentKey, daemonUrl };
+  const address = { agentKey, daemonUrl, caFile };
   return (await callDaemon<{ connections: ConnectionView[] }>(address, 'GET', '/v1/connections')).connections;
 }

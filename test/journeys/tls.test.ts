@@ -92,12 +92,15 @@ it('nobody is answered in clear there', async () => {
 it('curl and the command line call it when they are told the authority, and not otherwise', async () => {
   const env = { BROKER_URL: url, BROKER_AGENT_KEY: key, BROKER_HOME: '/nonexistent' };
   const token = ['token', 'demo'];
-  const [trusted, untrusted] = await Promise.all([
+  const [trusted, trustedByOption, untrusted] = await Promise.all([
     journey.run(token, { env: { ...env, NODE_EXTRA_CA_CERTS: certificate.ca } }),
+    journey.run([...token, '--ca-file', certificate.ca], { env }),
     journey.run(token, { env }),
   ]);
   expect(trusted).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\S{20,}\n$/) });
-  expectFailure(untrusted, 3, /no broker daemon answers/);
+  expect(trustedByOption).toEqual(trusted);
+  expectFailure(untrusted, 3, /no broker daemon answers.*\(UNABLE_TO_VERIFY_LEAF_SIGNATURE\)/);
+  expect(untrusted.stderr).toContain('--ca-file <file>');
 
   const ask = ['-sS', '-u', `docs-bot:${key}`, '-d', 'grant_type=client_credentials', `${url}/oauth/token`];
   expect(await curl(['--cacert', certificate.ca, ...ask])).toMatchObject({
