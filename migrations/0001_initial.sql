@@ -60,6 +60,7 @@ CREATE TABLE connections (
   received_at BIGINT NOT NULL,
   access_expires_at BIGINT,
   has_refresh_token INTEGER NOT NULL,
+  rotates INTEGER,
   secrets TEXT NOT NULL,
   spare TEXT,
   spare_generation BIGINT,

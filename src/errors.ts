@@ -47,6 +47,8 @@ export type ErrorCode =
   | 'key_missing'
   | 'key_wrong'
   | 'key_unsafe'
+  | 'backup_failed'
+  | 'backup_invalid'
   // the rest
   | 'save_failed'
   | 'interrupted'

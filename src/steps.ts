@@ -29,6 +29,9 @@ export const STEPS = [
   'data-key.resealed',
   'master-key.wrapped',
   'key.retired',
+  'restore.prepared',
+  'restore.put-aside',
+  'restore.replaced',
 ] as const;
 
 export type Step = (typeof STEPS)[number];

@@ -25,6 +25,7 @@ import {
   showAgent,
 } from './agents.ts';
 import { type Authenticate, createAuthenticate } from './authenticate.ts';
+import { type Backups, createBackups } from './backups.ts';
 import { type CheckOptions, type CheckView, check } from './check.ts';
 import { type ConnectionView, listFor, showFor } from './connections.ts';
 import type { Caller, Context, RefreshParts } from './context.ts';
@@ -120,6 +121,7 @@ export interface Broker {
     rotate(options: RotateOptions): Promise<RotationView>;
     retire(id: string): Promise<void>;
   };
+  backups: Backups;
   readiness(): Promise<Readiness>;
   /** Says that the end is near: nobody waits for others any more, and what cannot be saved is put aside at once. */
   beginStop(): void;
@@ -180,6 +182,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       rotate: (options) => rotateKeys(context, options),
       retire: (id) => retireKey(context, id),
     },
+    backups: createBackups(context),
     readiness: () => readiness(context, scheduler),
     beginStop: () => stop.abort(),
     async close() {

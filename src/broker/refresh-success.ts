@@ -1,11 +1,12 @@
 /**
  * What becomes of a new pair: it is kept, whatever else is the case. Only after it is on disk does anybody see it.
  */
-import { inheritTokenSet, readTokenSet } from '../core/token-set.ts';
+import { inheritTokenSet, readTokenSet, type TokenSet } from '../core/token-set.ts';
 import type { RefreshAnswer } from '../core/verdict.ts';
 import { reached } from '../steps.ts';
 import {
   findConnectionById,
+  recordRotates,
   type SealedTokenSet,
   type StoredConnection,
   sealTokenSet,
@@ -71,7 +72,7 @@ async function keep(parts: RefreshParts, presented: Presented, pair: NewPair): P
 /** One transaction. Undefined when somebody wrote just before: to be looked at again. */
 async function tryKeep(
   { vault, clock }: RefreshParts,
-  { stored, rotation, flight }: Presented,
+  { stored, tokens, rotation, flight }: Presented,
   { next, isRotated }: NewPair,
 ): Promise<Place | undefined> {
   const { id, generation } = stored;
@@ -84,6 +85,7 @@ async function tryKeep(
     if (current?.sealed !== seen?.sealed || current?.state !== seen?.state) return undefined;
     if (late) yield* late.write(now);
     else if (current) yield* putTokens(current, next, now);
+    yield* recordRotates(id, isReplaced(next.tokens, tokens));
     yield* closeRotation(rotation, isAhead ? 'late' : 'success', now);
     yield* closeOlderRotations(id, next.generation, now);
     yield* vault.audit.append({
@@ -99,4 +101,9 @@ async function tryKeep(
     });
     return late?.place ?? 'current';
   });
+}
+
+/** Whether the server gave another refresh token than it was shown. */
+function isReplaced(fresh: TokenSet, shown: TokenSet): boolean {
+  return fresh.refreshToken?.fingerprint() !== shown.refreshToken?.fingerprint();
 }

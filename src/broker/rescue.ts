@@ -12,7 +12,7 @@ import { findClient } from '../vault/clients.ts';
 import { findConnection, type StoredConnection, sealTokenSet } from '../vault/connections.ts';
 import type { Steps } from '../vault/database.ts';
 import type { Vault } from '../vault/index.ts';
-import { closeOlderRotations } from '../vault/rotations.ts';
+import { closeOlderRotations, isRestored } from '../vault/rotations.ts';
 import type { Context, Rescue, UnsavedPair } from './context.ts';
 import { type Place, placeLatePair } from './late-pair.ts';
 import { writeLogin } from './login-save.ts';
@@ -102,7 +102,8 @@ async function tryTakeIn({ vault, clock }: Parts, pair: UnsavedPair): Promise<Ta
   const stored = await vault.run(() => findConnection(connection));
   if (!(await belongs(vault, pair, stored))) return 'nothing';
   const id = stored?.id ?? pair.connectionId;
-  const isAhead = stored !== undefined && stored.generation !== from;
+  const isAhead =
+    stored !== undefined && stored.generation !== from && !(await isBehind(vault, stored, from));
   const next = await sealTokenSet(vault.sealer, id, from + 1, tokens);
   const origin = { id, generation: from, clientRowId };
   const late = isAhead ? await placeLatePair(vault.sealer, stored, origin, tokens) : undefined;
@@ -125,6 +126,11 @@ async function tryTakeIn({ vault, clock }: Parts, pair: UnsavedPair): Promise<Ta
     });
     return late?.place ?? 'current';
   });
+}
+
+/** Whether what is stored came from a backup that is older than the pair: nothing can be newer than the pair then. */
+async function isBehind(vault: Vault, { id, generation }: StoredConnection, from: number): Promise<boolean> {
+  return generation < from && (await vault.run(() => isRestored(id, generation)));
 }
 
 /** Whether its connection is still there, or may be made. */

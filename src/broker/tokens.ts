@@ -3,6 +3,7 @@ import { enteringCommand, fixingCommand, isRenewable } from '../core/connection.
 import { hasBearer, isStatic } from '../core/credential-kind.ts';
 import { parseConnectionName } from '../core/names.ts';
 import { isAlive, isServable, isUsable, minRefreshIntervalMs, refreshAfter } from '../core/refresh-policy.ts';
+import { RESTORED } from '../core/restored.ts';
 import { attemptAt } from '../core/schedule.ts';
 import { isBearer } from '../core/token-set.ts';
 import { BrokerError } from '../errors.ts';
@@ -166,7 +167,8 @@ async function refreshOrExplain(
 ): Promise<StoredConnection> {
   const now = context.clock.now();
   const isHopeless = stored.nextAttemptAt === null && stored.state !== 'ok';
-  const isTooEarly = now < (attemptAt(stored, now) ?? now);
+  // What came from a backup has failed at nothing yet: it waits for no ladder.
+  const isTooEarly = stored.code !== RESTORED && now < (attemptAt(stored, now) ?? now);
   const isOver = !isRenewable(stored) && isServable(stored, now);
   if (isHopeless || isTooEarly || isOver) throw stateError(await withIdentity(context, stored), now);
   if (stored.kind === 'identity') await freshenIdentity(context, stored.name, actorOf(caller));

@@ -37,6 +37,12 @@ export function wholeNumber(value: string): number {
   throw new InvalidArgumentError('a whole number is wanted');
 }
 
+/** 1 or more. */
+export function positiveNumber(value: string): number {
+  if (/^\d+$/.test(value) && Number(value) > 0) return Number(value);
+  throw new InvalidArgumentError('a whole number from 1 on is wanted');
+}
+
 const UNITS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** `90s`, `15m`, `12h`, `14d`; a bare number is seconds. Milliseconds. */

@@ -39,6 +39,8 @@ const EXIT_CODES: Record<ErrorCode, number> = {
   key_missing: 3,
   key_wrong: 3,
   key_unsafe: 3,
+  backup_failed: 75,
+  backup_invalid: 3,
   save_failed: EXIT_INTERNAL,
   interrupted: EXIT_INTERRUPTED,
   internal: EXIT_INTERNAL,

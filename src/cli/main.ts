@@ -6,6 +6,7 @@ import { BrokerError, systemCode } from '../errors.ts';
 import { LOG_LEVELS } from '../log.ts';
 import { addCommand } from './commands/add.ts';
 import { agentCommand } from './commands/agent.ts';
+import { backupCommand } from './commands/backup.ts';
 import { checkCommand } from './commands/check.ts';
 import { clientMetadataCommand } from './commands/client-metadata.ts';
 import { completeCommand, completionCommand } from './commands/completion.ts';
@@ -17,8 +18,10 @@ import { listCommand } from './commands/list.ts';
 import { loginCommand } from './commands/login.ts';
 import { logoutCommand } from './commands/logout.ts';
 import { manCommand } from './commands/man.ts';
+import { migrateCommand } from './commands/migrate.ts';
 import { pushCommand } from './commands/push.ts';
 import { refreshCommand } from './commands/refresh.ts';
+import { restoreCommand } from './commands/restore.ts';
 import { serveCommand } from './commands/serve.ts';
 import { showCommand } from './commands/show.ts';
 import { tokenCommand } from './commands/token.ts';
@@ -91,6 +94,9 @@ export function buildProgram(): Command {
     agentCommand(),
     toolsCommand(),
     keyCommand(),
+    backupCommand(),
+    restoreCommand(),
+    migrateCommand(),
     clientMetadataCommand(),
     configCommand(),
     completionCommand(),

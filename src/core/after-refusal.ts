@@ -22,7 +22,12 @@ export interface PresentationHistory {
   unanswered: number;
   /** When `invalid_grant` was first answered, epoch ms. Null: never. */
   firstInvalidGrantAt: number | null;
+  /** Whether it came from a backup, so that somebody else may have used it. Default false. */
+  isRestored?: boolean;
 }
+
+const USED_SINCE_BACKUP =
+  'the server ended the login: it came from a restored backup, and its refresh token was used up since';
 
 export type Refusal = Exclude<Verdict, { verdict: 'success' }>;
 export type NewState = StateReason & { state: ConnectionState };
@@ -79,7 +84,8 @@ export function stateAfterRefusal(
     case 'config_error':
       return become('config_error', `the server refused the request (${verdict.code})`, later());
     case 'final': {
-      const { unanswered, firstInvalidGrantAt } = history;
+      const { unanswered, firstInvalidGrantAt, isRestored = false } = history;
+      if (isRestored) return become('login_required', USED_SINCE_BACKUP, null);
       const isConfirmed = firstInvalidGrantAt !== null && now - firstInvalidGrantAt >= CONFIRM_AFTER_MS;
       if (unanswered > 0 || isConfirmed) return become('login_required', 'the server ended the login', null);
       const confirmAt = (firstInvalidGrantAt ?? now) + CONFIRM_AFTER_MS;

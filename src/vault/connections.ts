@@ -31,6 +31,7 @@ interface ConnectionRow {
   received_at: number;
   access_expires_at: number | null;
   has_refresh_token: number;
+  rotates: number | null;
   kind: CredentialKind;
   secrets: string;
   spare: string | null;
@@ -48,6 +49,8 @@ export interface StoredConnection extends Connection {
   readonly sealed: string;
   /** A late pair, still sealed, and the generation it was asked from. Null: none. */
   readonly spare: { sealed: string; generation: number } | null;
+  /** Whether its server was seen to replace refresh tokens. Null: it was not seen yet. */
+  readonly rotates: boolean | null;
 }
 
 /** What a login or refresh puts in place of the old token set. */
@@ -169,6 +172,14 @@ export function* markUsed(id: string, now: number): Steps<void> {
   yield* query('UPDATE connections SET last_used_at = ? WHERE id = ?', now, id);
 }
 
+/** Remembers whether a refresh brought another refresh token. One that did is not forgotten for those that do not. */
+export function* recordRotates(id: string, rotates: boolean): Steps<void> {
+  yield* query(
+    'UPDATE connections SET rotates = ? WHERE id = ? AND (rotates IS NULL OR rotates < ?)',
+    ...[rotates ? 1 : 0, id, rotates ? 1 : 0],
+  );
+}
+
 /** Pins whom logins of this connection must belong to. */
 export function* expectAccount(id: string, account: string): Steps<void> {
   yield* query('UPDATE connections SET expected_account = ? WHERE id = ?', account, id);
@@ -227,6 +238,7 @@ function toConnection(row: ConnectionRow): StoredConnection {
     createdAt: row.created_at,
     lastUsedAt: row.last_used_at,
     sealed: row.secrets,
+    rotates: row.rotates === null ? null : row.rotates === 1,
     spare: row.spare === null ? null : { sealed: row.spare, generation: row.spare_generation ?? 0 },
   };
 }

@@ -106,7 +106,8 @@ function requireSpace(path: string): void {
   });
 }
 
-function migrateOrExplain(database: SqliteDatabase, clock: Clock, path: string): void {
+/** Brings the vault up to date. Throws `vault_newer`, `vault_locked`, `vault_unavailable`. */
+export function migrateOrExplain(database: SqliteDatabase, clock: Clock, path: string): void {
   try {
     migrate(database, clock.now());
   } catch (error) {

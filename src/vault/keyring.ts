@@ -25,21 +25,22 @@ const ENCODED_KEY = /^[A-Za-z0-9_-]{43}$/;
 const COMMAND_TIMEOUT_MS = 30_000;
 
 /**
- * Finds the master key of an existing vault. Throws `key_missing` naming the sources tried, `key_unsafe` for a
- * key file others can read or replace, `key_wrong` for one that is not 32 bytes in base64url.
+ * Finds the master key of what exists already. Throws `key_missing` naming the sources tried, `key_unsafe` for a key
+ * file others can read or replace, `key_wrong` for one that is not 32 bytes in base64url.
+ *
+ * @param what whose key it is, in words
  */
-export function findMasterKey(sources: MasterKeySources): MasterKey {
+export function findMasterKey(
+  sources: MasterKeySources,
+  what = 'the vault exists, but its master key',
+): MasterKey {
   const key = lookUp(sources);
   if (key) return key;
-  throw new BrokerError(
-    'key_missing',
-    `the vault exists, but its master key was not found (${tried(sources)})`,
-    {
-      hint:
-        'put the key back, or name its place with --master-key-file, BROKER_MASTER_KEY_FILE, BROKER_MASTER_KEY or ' +
-        'BROKER_MASTER_KEY_COMMAND\nwithout it the stored logins cannot be opened by anyone; nothing was changed',
-    },
-  );
+  throw new BrokerError('key_missing', `${what} was not found (${tried(sources)})`, {
+    hint:
+      'put the key back, or name its place with --master-key-file, BROKER_MASTER_KEY_FILE, BROKER_MASTER_KEY or ' +
+      'BROKER_MASTER_KEY_COMMAND\nwithout it the stored logins cannot be opened by anyone; nothing was changed',
+  });
 }
 
 /** Finds the master key for a new vault, making the default key file (0600) when no source has one. */

@@ -52,6 +52,33 @@ export function migrate(database: SqliteDatabase, now: number, directory: URL = 
   }
 }
 
+/** How far a vault is. */
+export interface Schema {
+  /** Number of the newest migration it has. 0: none. */
+  schema: number;
+  /** Number of the newest there is. */
+  newest: number;
+  /** Names of those it lacks, in order. */
+  missing: string[];
+}
+
+/** Number of the newest migration this program knows. */
+export function newestMigration(directory: URL = MIGRATIONS): number {
+  return readMigrations(directory).at(-1)?.number ?? 0;
+}
+
+/** What a vault has and lacks. Throws as `migrate` does for one that it would refuse. */
+export function schemaOf(connection: DatabaseSync, directory: URL = MIGRATIONS): Schema {
+  const known = readMigrations(directory);
+  const lacking = missing(connection, known);
+  const has = known.filter((each) => !lacking.includes(each));
+  return {
+    schema: has.at(-1)?.number ?? 0,
+    newest: known.at(-1)?.number ?? 0,
+    missing: lacking.map(({ name }) => name),
+  };
+}
+
 function readMigrations(directory: URL): Migration[] {
   return readdirSync(directory)
     .filter((name) => FILE_NAME.test(name))

@@ -5,6 +5,7 @@
  * means: this token was shown to the server and we do not know what it did.
  */
 import type { PresentationHistory } from '../core/after-refusal.ts';
+import { RESTORED } from '../core/restored.ts';
 import { first, query, type Steps } from './database.ts';
 
 export interface Rotation {
@@ -68,15 +69,21 @@ export function* historyOf(
   { connectionId, generation, attempt }: Rotation,
   now: number,
 ): Steps<PresentationHistory> {
-  const row = yield* first<{ unanswered: number | null; first_invalid_grant_at: number | null }>(
+  const row = yield* first<{
+    unanswered: number | null;
+    first_invalid_grant_at: number | null;
+    restored: number | null;
+  }>(
     `SELECT SUM(CASE WHEN finished_at IS NULL THEN 1 ELSE 0 END) AS unanswered,
-            MIN(CASE WHEN outcome = 'invalid_grant' AND finished_at <= ? THEN finished_at END) AS first_invalid_grant_at
+            MIN(CASE WHEN outcome = 'invalid_grant' AND finished_at <= ? THEN finished_at END) AS first_invalid_grant_at,
+            SUM(CASE WHEN outcome = '${RESTORED}' THEN 1 ELSE 0 END) AS restored
      FROM rotations WHERE connection_id = ? AND generation = ? AND attempt <> ?`,
     ...[now, connectionId, generation, attempt],
   );
   return {
     unanswered: Number(row?.unanswered ?? 0),
     firstInvalidGrantAt: row?.first_invalid_grant_at ?? null,
+    ...(Number(row?.restored ?? 0) > 0 && { isRestored: true }),
   };
 }
 
@@ -103,4 +110,30 @@ export function* closeOlderRotations(connectionId: string, generation: number, n
      WHERE connection_id = ? AND generation < ? AND finished_at IS NULL`,
     ...[now, connectionId, generation],
   );
+}
+
+/**
+ * Writes down that this generation's refresh token came from a backup: others may have presented it, and what the server
+ * did then is not known here.
+ */
+export function* markRestored(
+  connectionId: string,
+  generation: number,
+  refreshTokenFingerprint: string,
+  now: number,
+): Steps<void> {
+  yield* closeRotation(
+    yield* openRotation(connectionId, generation, refreshTokenFingerprint, now),
+    RESTORED,
+    now,
+  );
+}
+
+/** Whether this generation came from a backup. */
+export function* isRestored(connectionId: string, generation: number): Steps<boolean> {
+  const row = yield* first(
+    'SELECT attempt FROM rotations WHERE connection_id = ? AND generation = ? AND outcome = ?',
+    ...[connectionId, generation, RESTORED],
+  );
+  return row !== undefined;
 }

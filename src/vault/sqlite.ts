@@ -5,7 +5,7 @@
  * a power cut. A busy wait inside SQLite would stop the event loop, so there is none: we wait between tries
  * asynchronously.
  */
-import { closeSync, existsSync, mkdirSync, openSync, statfsSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { Clock } from '../clock.ts';
@@ -61,7 +61,7 @@ const MERE_USE = /^UPDATE \w+ SET last_used_at = \? WHERE/;
 export function openSqlite(path: string, clock: Clock, create: boolean): SqliteDatabase {
   try {
     prepareFile(path, create);
-    return new SqliteConnection(path, clock);
+    return openCurrent(path, clock);
   } catch (error) {
     if (error instanceof BrokerError) throw error;
     throw new BrokerError('vault_unavailable', `the vault ${path} cannot be opened: ${reason(error)}`, {
@@ -71,6 +71,13 @@ export function openSqlite(path: string, clock: Clock, create: boolean): SqliteD
       cause: error,
     });
   }
+}
+
+/** While one waits for its lock, the file may be replaced by a restored one: then it is opened once more. */
+function openCurrent(path: string, clock: Clock): SqliteDatabase {
+  let database = new SqliteConnection(path, clock);
+  for (; !database.isCurrent; database = new SqliteConnection(path, clock)) database.connection.close();
+  return database;
 }
 
 function prepareFile(path: string, create: boolean): void {
@@ -101,13 +108,20 @@ class SqliteConnection implements SqliteDatabase {
   #closed = false;
   #changes = 0;
 
+  /** Whether the file at the path is the one that was opened. */
+  readonly isCurrent: boolean;
+
   constructor(path: string, clock: Clock) {
+    const { ino } = statSync(path);
     this.#path = path;
     this.#clock = clock;
     this.connection = new DatabaseSync(path, { timeout: OPEN_TIMEOUT_MS, enableForeignKeyConstraints: true });
     try {
       this.connection.exec('PRAGMA synchronous = FULL');
-      switchToWal(this.connection);
+      // Waits for a lock, and makes no file beside this one yet.
+      this.connection.exec('SELECT 1 FROM sqlite_schema LIMIT 1');
+      this.isCurrent = statSync(path).ino === ino;
+      if (this.isCurrent) switchToWal(this.connection);
       // Several that wait for a lock, each blocking the loop for a moment, would leave nothing of it.
       this.connection.exec('PRAGMA busy_timeout = 0');
     } catch (error) {

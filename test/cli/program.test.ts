@@ -52,6 +52,9 @@ describe('the tree of commands', () => {
         'key status',
         'key rotate',
         'key retire',
+        'backup',
+        'restore',
+        'migrate',
         'serve',
       ]),
     );
@@ -171,6 +174,8 @@ describe('the built program', () => {
     [['push', 'a']],
     [['push', 'a', '--file', 'b', '--format', 'xml']],
     [['list', '--log-level', 'loud']],
+    [['restore']],
+    [['backup', '.', '--keep', '0']],
   ])('exits 64 with a word on stderr and nothing on stdout for %j', async (args) => {
     const { code, stdout, stderr } = await run(...args);
     expect([code, stdout]).toEqual([64, '']);

@@ -90,6 +90,21 @@ describe('a connection whose refresh token was called invalid', () => {
   });
 });
 
+describe('a connection that came from a backup', () => {
+  const restored = { ...FRESH, isRestored: true };
+
+  it('must be signed in again as soon as its refresh token is called invalid, and says why', () => {
+    expect(refuse(final, restored)).toMatchObject({
+      ...{ state: 'login_required', code: 'invalid_grant', nextAttemptAt: null },
+      cause: expect.stringMatching(/came from a restored backup/),
+    });
+  });
+
+  it('is asked again like any other when its server cannot be asked', () => {
+    expect(refuse(unknown, restored)).toMatchObject({ state: 'uncertain' });
+  });
+});
+
 describe('a connection whose answer was lost', () => {
   it('is asked again soon at a server that may have replaced the token', () => {
     expect(refuse(unknown)).toMatchObject({ state: 'uncertain', nextAttemptAt: NOW + 5_000 });

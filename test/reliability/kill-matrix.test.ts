@@ -297,7 +297,9 @@ describe('the matrix', () => {
       ...(['first login', 'refresh by command', 'logout'] as const),
       ...(['new data key', 'new master key', 'old key retired'] as const),
     ];
-    expect(journeys.flatMap(stepsOf)).toEqual(STEPS);
+    // A restore has another kind of end: kill-restore.test.ts has its steps.
+    const steps = STEPS.filter((step) => !step.startsWith('restore.'));
+    expect(journeys.flatMap(stepsOf)).toEqual(steps);
     expect(stepsOf('re-login')).toEqual(stepsOf('first login'));
     expect(stepsOf('refresh for an agent')).toEqual(stepsOf('refresh by command'));
     expect(new Set(KILL_ROWS.map(({ name }) => name)).size).toBe(KILL_ROWS.length);

@@ -23,7 +23,7 @@ interface Report {
 
 /** The groups in the order of the document, each with its test files. */
 const GROUPS: Record<string, string[]> = {
-  'Killed at a step': ['kill-matrix.test.ts'],
+  'Killed at a step': ['kill-matrix.test.ts', 'kill-restore.test.ts'],
   'Fault of the server or the network': ['fault-matrix.test.ts'],
   'Many at once': ['storm.test.ts', 'process-storm.test.ts'],
   'Several processes': ['process-races.test.ts', 'process-waits.test.ts', 'hanging.test.ts'],

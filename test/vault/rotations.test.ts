@@ -6,6 +6,8 @@ import {
   closeOlderRotations,
   closeRotation,
   historyOf,
+  isRestored,
+  markRestored,
   openRotation,
   type Rotation,
 } from '../../src/vault/rotations.ts';
@@ -95,6 +97,14 @@ describe('the history of a refresh token', () => {
     const empty = { unanswered: 0, firstInvalidGrantAt: null };
     expect(await history(await open(2, 2))).toEqual(empty);
     expect(await history(await open(1, 2, other))).toEqual(empty);
+  });
+
+  it('knows that the token came from a backup, and only that of this generation', async () => {
+    await test.vault.transaction(() => markRestored(stored.id, 1, 'fingerprint', 1));
+    expect(await history(await open(1, 2))).toMatchObject({ isRestored: true, unanswered: 0 });
+    expect(await history(await open(2, 3))).not.toHaveProperty('isRestored');
+    expect(await test.vault.run(() => isRestored(stored.id, 1))).toBe(true);
+    expect(await test.vault.run(() => isRestored(stored.id, 2))).toBe(false);
   });
 
   it('knows when the server called it invalid', async () => {
