@@ -154,6 +154,40 @@ CREATE TABLE audit_heads (
   mac TEXT NOT NULL
 );
 
+-- What people were told of a connection. No reference: what was said of one that is gone was said all the same.
+CREATE TABLE notices (
+  id TEXT PRIMARY KEY,
+  sequence BIGINT NOT NULL UNIQUE,
+  connection_id TEXT NOT NULL,
+  connection TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('transition', 'reminder', 'recovery')),
+  level INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  code TEXT,
+  cause TEXT,
+  next_step TEXT,
+  message TEXT NOT NULL,
+  step INTEGER NOT NULL,
+  began_at BIGINT NOT NULL,
+  told_at BIGINT NOT NULL
+);
+
+CREATE INDEX notices_by_connection ON notices (connection_id, sequence);
+
+-- How each notice gets to people: one row for each way. A claim keeps other processes from sending it too.
+CREATE TABLE notice_deliveries (
+  notice_id TEXT NOT NULL REFERENCES notices (id) ON DELETE CASCADE,
+  way TEXT NOT NULL CHECK (way IN ('command', 'webhook')),
+  attempts INTEGER NOT NULL,
+  next_attempt_at BIGINT,
+  claimed_by TEXT,
+  claimed_at BIGINT,
+  outcome TEXT,
+  failure TEXT,
+  ended_at BIGINT,
+  PRIMARY KEY (notice_id, way)
+);
+
 -- One row for each data key and master key that wraps it.
 CREATE TABLE keys (
   id TEXT NOT NULL,

@@ -134,6 +134,9 @@ const OUR_SECRETS = [
   'BROKER_MASTER_KEY',
   'BROKER_MASTER_KEY_FILE',
   'BROKER_MASTER_KEY_COMMAND',
+  'BROKER_NOTIFY_WEBHOOK',
+  'BROKER_NOTIFY_WEBHOOK_FILE',
+  'BROKER_NOTIFY_SECRET_FILE',
 ];
 
 /** The environment for a program we start: ours without what leads to our secrets, and with `additions`. */

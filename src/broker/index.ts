@@ -47,6 +47,7 @@ import { logout } from './logout.ts';
 import type { LogoutView } from './logout-one.ts';
 import { createMemory } from './memory.ts';
 import { createMetadataSource } from './metadata.ts';
+import { createNoticeServices, type NoticeServices } from './notice-services.ts';
 import { announce } from './presence.ts';
 import { createRefresher } from './refresh.ts';
 import { refreshNow } from './refresh-now.ts';
@@ -122,6 +123,8 @@ export interface Broker {
     retire(id: string): Promise<void>;
   };
   backups: Backups;
+  /** Telling people what becomes of connections. */
+  notices: NoticeServices;
   readiness(): Promise<Readiness>;
   /** Says that the end is near: nobody waits for others any more, and what cannot be saved is put aside at once. */
   beginStop(): void;
@@ -145,6 +148,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const context: Context = { ...parts, refresher, handOuts, memory: createMemory(vault) };
   const authenticate = createAuthenticate(context);
   const webLogins = createWebLogins(context);
+  const notices = createNoticeServices(context);
   const presence = isResident ? await announceOrClose(parts) : undefined;
   await rescue.adoptAll();
   const scheduler = isResident ? startScheduler(context) : undefined;
@@ -183,6 +187,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       retire: (id) => retireKey(context, id),
     },
     backups: createBackups(context),
+    notices,
     readiness: () => readiness(context, scheduler),
     beginStop: () => stop.abort(),
     async close() {
@@ -190,6 +195,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       await scheduler?.stop();
       await refresher.idle();
       await webLogins.idle();
+      await notices.stop();
       try {
         await handOuts.close();
         await presence?.leave();

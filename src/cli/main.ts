@@ -19,6 +19,8 @@ import { loginCommand } from './commands/login.ts';
 import { logoutCommand } from './commands/logout.ts';
 import { manCommand } from './commands/man.ts';
 import { migrateCommand } from './commands/migrate.ts';
+import { notifyCommand } from './commands/notify.ts';
+import { withNotifyOptions } from './commands/notify-options.ts';
 import { pushCommand } from './commands/push.ts';
 import { refreshCommand } from './commands/refresh.ts';
 import { restoreCommand } from './commands/restore.ts';
@@ -88,7 +90,8 @@ export function buildProgram(): Command {
     execCommand(),
     pushCommand(),
     refreshCommand(),
-    checkCommand(),
+    withNotifyOptions(checkCommand()),
+    notifyCommand(),
     doctorCommand(),
     logoutCommand(),
     agentCommand(),
@@ -101,7 +104,7 @@ export function buildProgram(): Command {
     configCommand(),
     completionCommand(),
     manCommand(program),
-    serveCommand(),
+    withNotifyOptions(serveCommand()),
   ]) {
     program.addCommand(command);
   }

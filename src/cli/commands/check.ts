@@ -2,12 +2,14 @@ import { Command } from 'commander';
 import type { CheckView } from '../../broker/check.ts';
 import type { ConnectionView } from '../../broker/connections.ts';
 import { OPERATOR } from '../../broker/context.ts';
+import type { NotifySettings } from '../../broker/notify-ways.ts';
 import { worstOf } from '../../core/check-policy.ts';
 import { BrokerError } from '../../errors.ts';
 import { durationMs } from '../arguments.ts';
 import { callDaemon } from '../daemon-client.ts';
 import { asOperator, openSession, type Session } from '../session.ts';
 import { paint, result, resultJson } from '../terminal.ts';
+import { notifySettings, tellPeople } from './notify-options.ts';
 
 interface CheckOptions {
   refresh?: boolean;
@@ -31,7 +33,8 @@ export function checkCommand(): Command {
     .option('--json', 'everything as JSON')
     .addHelpText('after', EXAMPLES)
     .action(async (names: string[], options: CheckOptions, command: Command) => {
-      const findings = await checkAll(openSession(command), names, options);
+      const notify = await notifySettings(command);
+      const findings = await checkAll(openSession(command), names, options, notify);
       if (options.json) resultJson(findings);
       else if (!options.quiet)
         for (const finding of findings) if (finding.exit_code !== 0) result(line(finding));
@@ -46,7 +49,12 @@ With BROKER_AGENT_KEY set it asks the daemon at BROKER_URL as that agent.
 Example, hourly by cron (which mails what it prints):
   0 * * * *  broker check`;
 
-async function checkAll(session: Session, names: string[], options: CheckOptions): Promise<CheckView[]> {
+async function checkAll(
+  session: Session,
+  names: string[],
+  options: CheckOptions,
+  notify: NotifySettings | undefined,
+): Promise<CheckView[]> {
   const { agentKey, daemonUrl } = session.settings;
   const { refresh, warnWithin: warnWithinMs } = options;
   if (agentKey) {
@@ -61,13 +69,15 @@ async function checkAll(session: Session, names: string[], options: CheckOptions
       callDaemon<CheckView>(daemon, 'POST', `/v1/connections/${encodeURIComponent(name)}/check`, body),
     );
   }
-  return asOperator(session, { create: false }, (broker) =>
-    each(
+  return asOperator(session, { create: false }, async (broker) => {
+    const findings = await each(
       names,
       () => broker.list(OPERATOR),
       (name) => broker.check(OPERATOR, name, { refresh, warnWithinMs }),
-    ),
-  );
+    );
+    if (notify) await tellPeople(broker, notify);
+    return findings;
+  });
 }
 
 /** Every connection is checked, also when one of them is unknown. */

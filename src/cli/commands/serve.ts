@@ -7,6 +7,7 @@ import { collect, fileMode } from '../arguments.ts';
 import { openSession } from '../session.ts';
 import { onStop } from '../signals.ts';
 import { say, succeed, warn } from '../terminal.ts';
+import { notifySettings } from './notify-options.ts';
 
 interface ServeOptions {
   listen?: string[];
@@ -47,6 +48,7 @@ async function run(options: ServeOptions, command: Command): Promise<void> {
   const { openBroker } = await import('../../broker/index.ts');
   const { startDaemon } = await import('../../daemon.ts');
   const { parseListenAddress } = await import('../../http/listen.ts');
+  const notify = await notifySettings(command);
   const addresses = (options.listen ?? [DEFAULT_LISTEN]).map(parseListenAddress);
   const { promise: stopped, resolve: stop } = Promise.withResolvers<NodeJS.Signals>();
   onStop(stop);
@@ -73,6 +75,7 @@ async function run(options: ServeOptions, command: Command): Promise<void> {
   try {
     for (const url of daemon.urls) succeed(`listening on ${url}`);
     tellConnections(await broker.list(OPERATOR));
+    if (notify) broker.notices.start(notify);
 
     const signal = await stopped;
     say(`${signal}: finishing what was begun`);

@@ -1,0 +1,71 @@
+/**
+ * The alarm about the vault itself: a new token that it cannot take. What cannot be written cannot be claimed there
+ * either, so the daemon that holds the token tells by itself and remembers in memory what it told.
+ */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { noticeFor, type Seen, type Told } from '../core/notice-policy.ts';
+import { lasting } from '../core/notice-words.ts';
+import type { NoticeWay } from '../vault/notices.ts';
+import { timestamp } from './connections.ts';
+import type { Context } from './context.ts';
+import { endOf, isDue } from './notify-ladder.ts';
+import type { NoticeMessage } from './notify-message.ts';
+import { type NotifySettings, send, waysOf } from './notify-ways.ts';
+
+type Parts = Pick<Context, 'clock' | 'fetchFor' | 'log' | 'unsaved' | 'vault'>;
+
+/** How the alarm is called where others have the name of their connection. */
+const VAULT = 'vault';
+
+/** To be called again and again: tells what is to be told now, by the same rule as of connections. Never rejects. */
+export function createAlarm(parts: Parts, settings: NotifySettings): () => Promise<void> {
+  const { clock, log, unsaved, vault } = parts;
+  const pending = new Map<NoticeWay, { attempts: number; dueAt: number }>();
+  const reached = new Set<NoticeWay>();
+  let last: Told | undefined;
+  let beganAt = 0;
+  let message: NoticeMessage | undefined;
+
+  function decide(now: number): void {
+    const isStuck = unsaved.size > 0;
+    const nextStep = isStuck ? 'broker check' : null;
+    const seen: Seen = { level: isStuck ? 2 : 0, state: 'ok', nextStep, since: now, endsAt: null };
+    const wish = noticeFor(last, seen, now);
+    if (!wish) return;
+    if (wish.kind === 'transition') beganAt = now;
+    const words = isStuck
+      ? `${wish.kind === 'reminder' ? 'reminder: ' : ''}${VAULT} needs you: new tokens cannot be saved in ${vault.path}. ` +
+        'Make room there and check its permissions, then: broker check'
+      : `${VAULT} works again (could not be written for ${lasting(Math.max(0, now - beganAt))})`;
+    message = {
+      id: randomUUID(),
+      type: isStuck ? 'vault.save_failed' : 'vault.recovered',
+      timestamp: timestamp(now),
+      data: {
+        ...{ kind: wish.kind, connection: VAULT, level: seen.level, message: words, host: hostname() },
+        ...(nextStep === null ? {} : { code: 'save_failed', next_step: nextStep }),
+        since: timestamp(beganAt),
+      },
+    };
+    pending.clear();
+    const ways = isStuck ? waysOf(settings) : [...reached];
+    for (const way of ways) pending.set(way, { attempts: 0, dueAt: now });
+    if (!isStuck) reached.clear();
+    last = { ...seen, step: wish.step, toldAt: now };
+  }
+
+  return async () => {
+    decide(clock.now());
+    if (message === undefined) return;
+    for (const [way, { attempts, dueAt }] of pending) {
+      if (!isDue(dueAt, clock.now())) continue;
+      const sent = await send(parts, settings, way, message);
+      if (sent.isDelivered) reached.add(way);
+      else log.warn({ connection: VAULT, way, failure: sent.failure }, 'a notice could not be delivered');
+      const end = endOf(sent, attempts + 1, clock.now());
+      if ('outcome' in end) pending.delete(way);
+      else pending.set(way, { attempts: attempts + 1, dueAt: end.nextAttemptAt });
+    }
+  };
+}
