@@ -10,6 +10,7 @@ import { type ListenAddress, type Listener, type ListenOptions, listen } from '.
 import type { Log } from './log.ts';
 import { createCatalogue } from './mcp/catalogue.ts';
 import { createGateway, type Gateway } from './mcp/gateway.ts';
+import { createProgramProbe } from './mcp/program-probe.ts';
 import { createUpstreams, type Upstreams } from './mcp/upstreams.ts';
 
 export interface DaemonOptions extends ListenOptions {
@@ -43,6 +44,7 @@ export async function startDaemon(
   const listeners: Listener[] = [];
   const { publicUrl } = options;
   const upstreams = createUpstreams({ broker, clock, log });
+  const programs = createProgramProbe({ clock, log });
   const gateway = openGateway(broker, upstreams, options, { clock, log });
   const callbackUri = () =>
     publicUrl === undefined ? callbackUriAmong(listeners.map(({ url }) => url)) : callbackUriAt(publicUrl);
@@ -60,6 +62,7 @@ export async function startDaemon(
           baseUrl,
           callbackUri,
           gateway: gateway.handle,
+          askProgram: programs.ask,
         });
       });
       listeners.push(listener);
@@ -75,6 +78,7 @@ export async function startDaemon(
       gateway.beginStop();
       await Promise.all(listeners.map((listener) => stop(listener, clock)));
       await upstreams.close();
+      await programs.close();
       await broker.close();
     },
   };

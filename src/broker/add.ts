@@ -84,7 +84,8 @@ export async function add(context: Context, wanted: NewConnection): Promise<Adde
   if (!stored) throw new Error('the connection is not there after it was saved');
   const jwks = wanted.generateKey && client.clientKey ? { client_jwks: publicJwks(client.clientKey) } : {};
   if ('isNew' in proof && proof.isNew) {
-    await vault.transaction(() => recordState(stored.id, stored.generation, unknownKey(clock.now())));
+    const now = clock.now();
+    await vault.transaction(() => recordState(stored.id, stored.generation, unknownKey(now), now));
     return { ...(await showFor(context, OPERATOR, connection)), ...jwks, is_key_new: true };
   }
   return { ...(await view(context, await refresher.refresh(stored, actorOf(OPERATOR)))), ...jwks };

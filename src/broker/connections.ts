@@ -58,6 +58,8 @@ export interface ConnectionView {
   /** What a tool's error says when the login has ended. */
   ended_login_texts?: string;
   network?: string;
+  /** How long the server keeps a refresh token that nobody uses, as an operator said. */
+  idle_limit_seconds?: number;
   grant?: string;
   transport?: string;
   command?: string;
@@ -167,6 +169,7 @@ function settingsView({ recovery, ...settings }: ServerSettings): Partial<Connec
     ...given('authorization_parameters', readable(unusual.authorizationParameters)),
     ...given('ended_login_texts', unusual.endedLoginTexts?.join(' · ')),
     ...given('network', unusual.network),
+    ...(unusual.idleLimitMs ? { idle_limit_seconds: unusual.idleLimitMs / 1000 } : {}),
     ...given('grant', unusual.grant && describeGrant(unusual.grant)),
     ...given('transport', unusual.transport),
     ...(settings.program ? programView(settings.program) : {}),

@@ -167,5 +167,6 @@ const LABELS = {
   pkce: 'PKCE',
   scopes: 'asked scope',
   authorizationParameters: 'asked also',
+  idleLimitMs: 'idle limit',
   endedLoginTexts: 'ended login',
 } as const;

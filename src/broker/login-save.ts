@@ -5,12 +5,13 @@
 import { randomUUID } from 'node:crypto';
 import type { CredentialKind } from '../core/credential-kind.ts';
 import { type Grant, sourceOf } from '../core/grant.ts';
-import type { TokenSet } from '../core/token-set.ts';
+import { inheritRefreshLife, type TokenSet } from '../core/token-set.ts';
 import { reached } from '../steps.ts';
 import {
   expectAccount,
   findConnection,
   insertConnection,
+  openTokenSet,
   replaceTokenSet,
   type SealedTokenSet,
   type StoredConnection,
@@ -36,12 +37,25 @@ export async function saveLogin(context: Context, login: LoginFacts, tokens: Tok
     connectionId,
     connection,
     from: existing?.generation ?? 0,
-    tokens,
+    tokens: await agedTokens(context, existing, tokens),
     clientRowId: login.clientRowId,
     login,
   };
-  await saveUntilDone(context, pair, () => storeLogin(context, login, tokens, connectionId));
+  await saveUntilDone(context, pair, () => storeLogin(context, login, pair.tokens, connectionId));
   reached('login.saved');
+}
+
+/** A server may give the same refresh token to every login: it goes on ageing. */
+async function agedTokens(
+  { vault }: Context,
+  existing: StoredConnection | undefined,
+  tokens: TokenSet,
+): Promise<TokenSet> {
+  if (!existing?.hasRefreshToken || !tokens.refreshToken) return tokens;
+  // One that does not open must not stand in the way of a login.
+  const before = await openTokenSet(vault.sealer, existing).catch(() => undefined);
+  const isSame = before?.refreshToken?.fingerprint() === tokens.refreshToken.fingerprint();
+  return before && isSame ? { ...tokens, ...inheritRefreshLife(tokens, before) } : tokens;
 }
 
 async function storeLogin(

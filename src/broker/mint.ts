@@ -209,10 +209,11 @@ async function record(
   { refusal, cause }: NoToken,
   actor: string,
 ): Promise<void> {
-  const judged = stateAfterMinting(stored, refusal, clock.now());
+  const now = clock.now();
+  const judged = stateAfterMinting(stored, refusal, now);
   const state = { ...judged, cause: cause ?? judged.cause };
   await vault.transaction(function* () {
-    yield* recordState(stored.id, stored.generation, state);
+    yield* recordState(stored.id, stored.generation, state, now);
     const detail = { generation: stored.generation, state: state.state };
     yield* vault.audit.append({
       actor,

@@ -17,6 +17,7 @@ import {
   untoldOn,
   waysTold,
 } from '../vault/notices.ts';
+import { listServers } from '../vault/servers.ts';
 import { DEFAULT_WARN_WITHIN_MS } from './check.ts';
 import type { Context } from './context.ts';
 import { type NotifySettings, waysOf } from './notify-ways.ts';
@@ -62,14 +63,16 @@ export async function planNotices({ vault, clock }: Parts, settings: NotifySetti
 
 function* lookAtAll(now: number): Steps<Subject[]> {
   const subjects: Subject[] = [];
+  const servers = new Map((yield* listServers()).map(({ name, settings }) => [name, settings]));
   for (const connection of yield* listConnections()) {
     // The identity it is made from must be renewed, and is told of by its own name.
     if (connection.kind === 'identity' && connection.code === 'login_required') continue;
     const row = connection.clientRowId;
     const client = row === null ? undefined : yield* findClient(row);
     const secretEndsAt = client?.client_secret_expires_at ?? null;
-    const finding = findingFor(connection, secretEndsAt, now, DEFAULT_WARN_WITHIN_MS);
-    subjects.push({ connection, finding, seen: seenOf(connection, finding, secretEndsAt) });
+    const idleLimitMs = servers.get(connection.server)?.idleLimitMs ?? null;
+    const finding = findingFor(connection, secretEndsAt, now, DEFAULT_WARN_WITHIN_MS, idleLimitMs);
+    subjects.push({ connection, finding, seen: seenOf(connection, finding) });
   }
   return subjects;
 }

@@ -25,6 +25,6 @@ export function* putTokens(
   const { id, generation, expectedAccount } = current;
   if (!(yield* replaceTokenSet(id, generation, next, clientRowId))) return false;
   const fault = faultOf(next.tokens, expectedAccount, now);
-  if (fault) yield* recordState(id, next.generation, fault);
+  if (fault) yield* recordState(id, next.generation, fault, now);
   return true;
 }

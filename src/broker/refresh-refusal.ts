@@ -77,7 +77,7 @@ async function tryRecord(
       yield* clearSpare(id);
       yield* closeOlderRotations(id, promoted.generation, now);
     } else if (current?.state !== 'login_required') {
-      yield* recordState(id, generation, after);
+      yield* recordState(id, generation, after, now);
     }
     yield* vault.audit.append({
       actor: flight.actor,
@@ -139,7 +139,7 @@ export async function endLogin(
   await vault.transaction(function* () {
     // The answer may have come after all, to one whose lease was lost.
     if (code === 'unanswered' && !(yield* hasUnanswered(stored.id, stored.generation))) return;
-    yield* recordState(stored.id, stored.generation, state);
+    yield* recordState(stored.id, stored.generation, state, now);
     yield* vault.audit.append({ actor, action: 'refresh', connection: stored.name, outcome: code });
   });
   const current = await vault.run(() => findConnectionById(stored.id));

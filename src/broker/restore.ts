@@ -130,7 +130,7 @@ async function mark(vault: Vault, clock: Clock, facts: BackupFacts, old: OldConn
     for (const [index, each] of doubtful.entries()) {
       const fingerprint = tokens[index]?.refreshToken?.fingerprint() ?? '';
       yield* markRestored(each.id, each.generation, fingerprint, now);
-      yield* recordState(each.id, each.generation, stateAfterRestore(each, now));
+      yield* recordState(each.id, each.generation, stateAfterRestore(each, now), now);
     }
     yield* vault.audit.append({
       actor: actorOf(OPERATOR),

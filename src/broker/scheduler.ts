@@ -12,6 +12,7 @@ import { BrokerError } from '../errors.ts';
 import { listIssuers } from '../vault/clients.ts';
 import { listConnections } from '../vault/connections.ts';
 import { listUnanswered } from '../vault/rotations.ts';
+import { listServers } from '../vault/servers.ts';
 import type { Context } from './context.ts';
 import { endLeasesOfTheGone, LEASE_MS } from './lease.ts';
 
@@ -87,17 +88,19 @@ interface Plan {
 }
 
 async function look({ vault }: Context, now: number): Promise<Plan> {
-  const { connections, unanswered, issuers } = await vault.run(function* () {
+  const { connections, unanswered, issuers, servers } = await vault.run(function* () {
     return {
       connections: yield* listConnections(),
       unanswered: yield* listUnanswered(now, now + LEASE_MS),
       issuers: yield* listIssuers(),
+      servers: new Map((yield* listServers()).map(({ name, settings }) => [name, settings])),
     };
   });
   const plan: Plan = { due: [], nextAt: null };
   for (const connection of connections) {
     const jitter = jitterOf(connection.id);
-    const at = dueAt(connection, { isUnanswered: unanswered.has(connection.id), jitter }, now);
+    const idleLimitMs = servers.get(connection.server)?.idleLimitMs ?? null;
+    const at = dueAt(connection, { isUnanswered: unanswered.has(connection.id), jitter, idleLimitMs }, now);
     if (at === null) continue;
     if (at <= now) plan.due.push({ connection, issuer: issuers.get(connection.clientRowId ?? '') ?? '' });
     // By the time a refresh ahead makes sense, the connection may be in use.

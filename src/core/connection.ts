@@ -30,6 +30,14 @@ export interface StateReason {
   failures: number;
 }
 
+/** What went wrong with a connection, and when. */
+export interface LastError {
+  code: string;
+  cause: string | null;
+  /** Epoch ms. */
+  at: number;
+}
+
 export interface Connection extends StateReason {
   /** Ours, a UUID. Never derived from a URL or a token. */
   id: string;
@@ -52,6 +60,14 @@ export interface Connection extends StateReason {
   /** When the access token ends. Null: unknown, which is not the same as never. */
   accessExpiresAt: number | null;
   hasRefreshToken: boolean;
+  /** When the present refresh token first came. Null: there is none. */
+  refreshReceivedAt: number | null;
+  /** When it ends, as its server told. Null: not told. */
+  refreshExpiresAt: number | null;
+  /** Whether refreshing has put that end off before. */
+  isRefreshProlonged: boolean;
+  /** What went wrong last, also when all is well again. Null: nothing ever did. */
+  lastError: LastError | null;
   /** Name of the identity connection it is made from. Absent: it stands for itself. */
   derivedFrom?: string;
   /** What it is made of. */

@@ -5,14 +5,14 @@
  * All follows from the last notice and what is seen now, so every process that looks comes to the same answer, and
  * whichever writes it down first is the one that tells. What heals by itself within some minutes is told to nobody.
  */
-import type { CheckCode, Finding } from './check-policy.ts';
+import type { Finding, FindingCode } from './check-policy.ts';
 import type { Connection, ConnectionState } from './connection.ts';
 
 export type NoticeKind = 'transition' | 'reminder' | 'recovery';
 
 /** What a notice says of a connection. */
 export interface Situation {
-  level: CheckCode;
+  level: FindingCode;
   state: ConnectionState;
   /** The command that mends it. Null: nothing to do. */
   nextStep: string | null;
@@ -58,20 +58,12 @@ const END_LEVELS_MS = [14 * DAY_MS, 3 * DAY_MS, DAY_MS];
 const TROUBLES = ['none', 'ending', 'failing', 'down', 'act'] as const;
 type Trouble = (typeof TROUBLES)[number];
 
-/** What there is to tell of. A finding of code 1 is about an end, unless a refresh has failed. */
+/** What there is to tell of. */
 export function seenOf(
-  connection: Connection,
-  { code, nextStep }: Finding,
-  clientSecretExpiresAt: number | null,
+  { state, since }: Pick<Connection, 'state' | 'since'>,
+  { code, nextStep, endsAt }: Finding,
 ): Seen {
-  const { state, since, hasRefreshToken, accessExpiresAt } = connection;
-  return {
-    level: code,
-    state,
-    nextStep,
-    since,
-    endsAt: state === 'ok' && code !== 0 ? (hasRefreshToken ? clientSecretExpiresAt : accessExpiresAt) : null,
-  };
+  return { level: code, state, nextStep, since, endsAt: endsAt ?? null };
 }
 
 /**

@@ -7,6 +7,15 @@
 import { type Connection, isRenewable } from './connection.ts';
 import { EXPIRY_SKEW_MS, isFromFuture, LONGEST_RETRY_AFTER_MS, refreshAfter } from './refresh-policy.ts';
 
+/** Share of a known idle limit, or of a known life, after which an idle refresh token is used once. */
+const KEEP_ALIVE_SHARE = 1 / 2;
+
+/** An end that no refresh puts off comes nearer with each: no reason to ask more and more often. */
+const SHORTEST_KEEP_ALIVE_MS = 60_000;
+
+/** Share of the idle limit after which the keep-alive that should have come has not. */
+const OVERDUE_SHARE = 3 / 4;
+
 /** Idle grants lapse after 7 to 30 days at servers seen; where the limit is unknown, this often is safe. */
 export const KEEP_ALIVE_MS = 7 * 24 * 60 * 60_000;
 
@@ -22,12 +31,14 @@ export interface Circumstances {
   isUnanswered: boolean;
   /** From 0 to 1, the same for a connection each time. */
   jitter: number;
+  /** How long its server keeps a refresh token nobody uses. Null: unknown. */
+  idleLimitMs: number | null;
 }
 
 /** The instant of the next refresh nobody asked for, epoch ms; in the past when it is due. Null: none. */
 export function dueAt(
   connection: Connection,
-  { isUnanswered, jitter }: Circumstances,
+  { isUnanswered, jitter, idleLimitMs }: Circumstances,
   now: number,
 ): number | null {
   // What is made from an identity is asked for when somebody needs it.
@@ -42,7 +53,7 @@ export function dueAt(
     case 'config_error':
       return attemptAt(connection, now);
     case 'ok':
-      return isUnanswered ? now : dueWhenHealthy(connection, jitter, now);
+      return isUnanswered ? now : dueWhenHealthy(connection, jitter, idleLimitMs, now);
   }
 }
 
@@ -68,11 +79,33 @@ export function aheadAt(connection: Connection, jitter: number): number | null {
     : ahead + (accessExpiresAt - receivedAt) * JITTER_SHARE * jitter;
 }
 
-function dueWhenHealthy(connection: Connection, jitter: number, now: number): number {
+/** The instant from which an unused refresh token has not been kept alive as it should, epoch ms. */
+export function keepAliveOverdueAt(
+  { receivedAt }: Pick<Connection, 'receivedAt'>,
+  idleLimitMs: number,
+): number {
+  return receivedAt + idleLimitMs * OVERDUE_SHARE;
+}
+
+/** Early enough for what is known of the server: how long it keeps an unused token, and when this one ends. */
+function keepAliveAt({ receivedAt, refreshExpiresAt }: Connection, idleLimitMs: number | null): number {
+  const idleMs = idleLimitMs === null ? KEEP_ALIVE_MS : idleLimitMs * KEEP_ALIVE_SHARE;
+  // One that worked after its end has another.
+  if (refreshExpiresAt === null || refreshExpiresAt <= receivedAt) return receivedAt + idleMs;
+  const halfLifeMs = Math.max((refreshExpiresAt - receivedAt) * KEEP_ALIVE_SHARE, SHORTEST_KEEP_ALIVE_MS);
+  return receivedAt + Math.min(idleMs, halfLifeMs);
+}
+
+function dueWhenHealthy(
+  connection: Connection,
+  jitter: number,
+  idleLimitMs: number | null,
+  now: number,
+): number {
   const { accessExpiresAt, receivedAt, lastUsedAt } = connection;
   if (isFromFuture(connection, now)) return now;
   // What a machine can ask for at any time need not be kept alive.
-  const keepAlive = connection.isMinted ? Number.POSITIVE_INFINITY : receivedAt + KEEP_ALIVE_MS;
+  const keepAlive = connection.isMinted ? Number.POSITIVE_INFINITY : keepAliveAt(connection, idleLimitMs);
   const ahead = aheadAt(connection, jitter);
   if (ahead === null || accessExpiresAt === null) return keepAlive;
   const inUseMs = Math.max(IN_USE_MS, 2 * (accessExpiresAt - receivedAt));

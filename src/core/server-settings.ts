@@ -30,6 +30,8 @@ export interface ServerSettings {
   authorizationParameters: Readonly<Record<string, string>>;
   /** Where URLs learned from this server may lead: a public one never into the private network. Default `public`. */
   network: Network;
+  /** How long the server keeps a refresh token that nobody uses. Default null: unknown. */
+  idleLimitMs: number | null;
   /** What a tool's error says when the login has ended, at servers that answer 200 then. Default none. */
   endedLoginTexts: readonly string[];
   /** How a machine gets its tokens. Default null: a person signs in. */
@@ -61,11 +63,15 @@ export const DEFAULT_SETTINGS: ServerSettings = {
   scopes: [],
   authorizationParameters: {},
   network: 'public',
+  idleLimitMs: null,
   endedLoginTexts: [],
   grant: null,
   transport: 'http',
   program: null,
 };
+
+/** With a shorter one nothing could be kept alive: refresh tokens of that kind are those of people who sit there. */
+const SHORTEST_IDLE_LIMIT_MS = 10 * 60_000;
 
 /** Parameters of the authorization request that are ours to set. */
 const OUR_PARAMETERS = new Set([
@@ -78,7 +84,13 @@ export function requirePossible({
   pinnedIssuer,
   pinnedResource,
   authorizationParameters,
+  idleLimitMs,
 }: SettingsWishes): void {
+  if (typeof idleLimitMs === 'number' && idleLimitMs < SHORTEST_IDLE_LIMIT_MS) {
+    throw new BrokerError('usage', 'an idle limit is 10 minutes or more', {
+      hint: '--idle-limit takes how long the server keeps an unused refresh token, such as 30d',
+    });
+  }
   if (typeof pinnedIssuer === 'string' && URL.parse(pinnedIssuer) === null) {
     throw new BrokerError('usage', `${quote(pinnedIssuer)} is no issuer`, {
       hint: '--issuer takes the https URL that the server’s metadata names as issuer',

@@ -26,12 +26,24 @@ export interface TokenSet {
   receivedAt: number;
   /** Epoch ms. Undefined: unknown. */
   accessExpiresAt: number | undefined;
+  /** What is known of the refresh token's life. Absent: there is none, or nothing is known. */
+  refreshLife?: RefreshLife;
   /** Whom the token belongs to, if the answer told. */
   accountIdentity: string | undefined;
   /** OpenID Connect ID token, as it came last. Absent: none came. */
   idToken?: Secret;
   /** Headers in place of a token: the whole credential is made of them. Absent for tokens. */
   headers?: CredentialHeaders;
+}
+
+/** The life of a refresh token. Instants are epoch ms. */
+export interface RefreshLife {
+  /** When it first came. A server that does not rotate keeps the same one for long. */
+  receivedAt: number;
+  /** Its end, as the server told. Absent: not told. */
+  expiresAt?: number;
+  /** Whether a refresh has put that end off before. Absent: not seen. */
+  isProlonged?: true;
 }
 
 /**
@@ -56,8 +68,17 @@ export function readTokenSet(body: Record<string, unknown>, receivedAt: number):
     accessExpiresAt:
       lifetime === undefined ? jwtExpiry(accessToken, receivedAt) : receivedAt + Math.round(lifetime * 1000),
     accountIdentity: readAccountIdentity(idToken === undefined ? undefined : jwtClaims(idToken), body),
+    ...readRefreshLife(body, receivedAt),
     ...(idToken === undefined ? {} : { idToken: new Secret(idToken) }),
   };
+}
+
+/** No RFC has a word for the end of a refresh token; servers that tell it use one of two. */
+function readRefreshLife(body: Record<string, unknown>, receivedAt: number): { refreshLife?: RefreshLife } {
+  const lifetime = seconds(body.refresh_token_expires_in) ?? seconds(body.refresh_expires_in);
+  if (lifetime === undefined && text(body.refresh_token) === undefined) return {};
+  const expiresAt = lifetime === undefined ? {} : { expiresAt: receivedAt + Math.round(lifetime * 1000) };
+  return { refreshLife: { receivedAt, ...expiresAt } };
 }
 
 /** A token set that is over before it begins: its first tokens are still to be asked for. */
@@ -70,6 +91,7 @@ export function nothingYet(now: number, told: Partial<TokenSet> = {}): TokenSet 
     receivedAt: now,
     accessExpiresAt: now,
     accountIdentity: undefined,
+    ...(told.refreshToken ? { refreshLife: { receivedAt: now } } : {}),
     ...told,
   };
 }
@@ -89,7 +111,39 @@ export function inheritTokenSet(fresh: TokenSet, previous: TokenSet): TokenSet {
     refreshToken: fresh.refreshToken ?? previous.refreshToken,
     scope: fresh.scope ?? previous.scope,
     accountIdentity: inheritAccount(fresh, previous),
+    ...inheritRefreshLife(fresh, previous),
     ...(fresh.idToken || !previous.idToken ? {} : { idToken: previous.idToken }),
+  };
+}
+
+/** An end that is told anew a little later is the same end: servers count in whole seconds, and answers travel. */
+const SAME_END_MS = 60_000;
+
+/**
+ * What is known of the refresh token after an answer. The same token goes on ageing; the end told last counts, and is
+ * forgotten with its token.
+ */
+export function inheritRefreshLife(
+  fresh: Pick<TokenSet, 'refreshToken' | 'refreshLife'>,
+  previous: Pick<TokenSet, 'refreshToken' | 'refreshLife'>,
+): { refreshLife?: RefreshLife } {
+  const before = previous.refreshLife;
+  const isSame =
+    fresh.refreshToken === undefined ||
+    fresh.refreshToken.fingerprint() === previous.refreshToken?.fingerprint();
+  const told = fresh.refreshLife?.expiresAt;
+  const receivedAt = (isSame ? before : fresh.refreshLife)?.receivedAt;
+  if (receivedAt === undefined) return fresh.refreshLife ? { refreshLife: fresh.refreshLife } : {};
+  const expiresAt = told ?? (isSame ? before?.expiresAt : undefined);
+  const isPutOff =
+    told !== undefined && before?.expiresAt !== undefined && told - before.expiresAt > SAME_END_MS;
+  const isProlonged = told === undefined || before?.expiresAt === undefined ? before?.isProlonged : isPutOff;
+  return {
+    refreshLife: {
+      receivedAt,
+      ...(expiresAt === undefined ? {} : { expiresAt }),
+      ...(isProlonged ? { isProlonged } : {}),
+    },
   };
 }
 
@@ -123,6 +177,7 @@ export function parseTokenSet(text: string): TokenSet {
     receivedAt: fields.receivedAt,
     accessExpiresAt: fields.accessExpiresAt,
     accountIdentity: fields.accountIdentity,
+    ...(fields.refreshLife === undefined ? {} : { refreshLife: fields.refreshLife }),
     ...(fields.idToken === undefined ? {} : { idToken: new Secret(fields.idToken) }),
     ...(fields.headers
       ? { headers: fields.headers.map(([name, value]) => [name, new Secret(value)] as const) }

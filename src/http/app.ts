@@ -1,6 +1,7 @@
 /** The HTTP API. The order of `app.use` is its table of contents. */
 import type { RequestListener } from 'node:http';
 import express, { type Express, type Request } from 'express';
+import type { AskProgram } from '../broker/check-probe.ts';
 import type { Broker } from '../broker/index.ts';
 import type { Clock } from '../clock.ts';
 import { CALLBACK_ROUTE } from '../core/callback-uri.ts';
@@ -22,6 +23,8 @@ export interface AppOptions extends GuardOptions {
   baseUrl: string;
   /** Answers requests of agents to MCP servers; never rejects. */
   gateway: GatewayHandler;
+  /** How a check asks programs. */
+  askProgram: AskProgram;
   /** Where browsers come back after a login. Undefined: nowhere. */
   callbackUri: () => string | undefined;
 }
@@ -36,7 +39,7 @@ export function createHandler(options: AppOptions): RequestListener {
 }
 
 function createApp(options: AppOptions): Express {
-  const { broker, clock, log, hosts, origins, baseUrl, callbackUri, gateway } = options;
+  const { broker, clock, log, hosts, origins, baseUrl, callbackUri, gateway, askProgram } = options;
   const app = express();
   app.disable('x-powered-by');
   // Answers are not to be stored, so a tag for comparing stored copies is wasted work.
@@ -54,7 +57,7 @@ function createApp(options: AppOptions): Express {
   });
   app.use(oauthRoutes({ broker, clock, log, baseUrl }));
   app.get(CALLBACK_ROUTE, callbackRoute(broker, callbackUri));
-  app.use('/v1/connections', authenticate(broker), connectionRoutes(broker, clock));
+  app.use('/v1/connections', authenticate(broker), connectionRoutes(broker, clock, askProgram));
   app.use('/v1/logins', authenticate(broker), loginRoutes(broker, callbackUri));
   // Names that are written in another way than `gatewayRoute` takes, such as with %40.
   app.all('/mcp/:name', authenticate(broker), (request: Request<{ name: string }>, response) =>

@@ -1,6 +1,7 @@
 /** `/v1/connections`: what an agent may use, its tokens, and how it is doing. */
 import express, { type NextFunction, type Request, type Response, Router } from 'express';
 import { z } from 'zod';
+import type { AskProgram } from '../broker/check-probe.ts';
 import { toHeadersView } from '../broker/headers.ts';
 import type { Broker } from '../broker/index.ts';
 import { toTokenView } from '../broker/token-view.ts';
@@ -17,10 +18,14 @@ const TokenBody = z.strictObject({
   min_ttl: Seconds.optional(),
   rejected_generation: z.int().min(0).optional(),
 });
-const CheckBody = z.strictObject({ refresh: z.boolean().optional(), warn_within: Seconds.optional() });
+const CheckBody = z.strictObject({
+  refresh: z.boolean().optional(),
+  probe: z.boolean().optional(),
+  warn_within: Seconds.optional(),
+});
 
 /** The routes below `/v1/connections`. */
-export function connectionRoutes(broker: Broker, clock: Clock): Router {
+export function connectionRoutes(broker: Broker, clock: Clock, askProgram: AskProgram): Router {
   const router = Router();
   const json = express.json({ limit: BODY_LIMIT });
 
@@ -58,8 +63,9 @@ export function connectionRoutes(broker: Broker, clock: Clock): Router {
   });
 
   router.post('/:name/check', requireJson, json, async (request: Request<{ name: string }>, response) => {
-    const { refresh, warn_within } = parse(CheckBody, request.body ?? {});
-    const options = { refresh, warnWithinMs: warn_within === undefined ? undefined : warn_within * 1000 };
+    const { refresh, probe, warn_within } = parse(CheckBody, request.body ?? {});
+    const warnWithinMs = warn_within === undefined ? undefined : warn_within * 1000;
+    const options = { refresh, probe: probe ? askProgram : undefined, warnWithinMs };
     response.json(await broker.check(callerOf(response), request.params.name, options));
   });
 

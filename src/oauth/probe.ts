@@ -9,12 +9,14 @@ import { printable, quote } from '../errors.ts';
 import { describeRefusal, networkError, parseObject, readNetworkFailure } from './failure.ts';
 import { abortable, type Fetch, type FetchInit } from './http.ts';
 
-/** What the server made of the token. */
-export type ProbeAnswer =
+/** What the server made of the token, and the HTTP status it said so with. */
+export type ProbeAnswer = { status: number } & ProbeReading;
+
+type ProbeReading =
   /** It answered as an MCP server does. Name and version as it told them, safe to show. */
   | { kind: 'initialized'; server: string | undefined }
-  /** The token was let in, the message was not understood; JSON-RPC errors too. */
-  | { kind: 'not_initialized'; told: string }
+  /** The token was let in, the message was not understood; JSON-RPC errors too, with their code. */
+  | { kind: 'not_initialized'; told: string; code?: number }
   /** 401. */
   | { kind: 'token_refused'; told: string }
   /** 403 that names what is missing. Space separated; undefined: it does not say which. @see RFC 6750 §3.1 */
@@ -81,9 +83,31 @@ export async function probeEventStream(
   const answer = read(response, '');
   const isStream = /^text\/event-stream\b/.test(response.headers.get('content-type') ?? '');
   return answer.kind === 'initialized' && !isStream
-    ? { kind: 'refused', told: 'no stream of events' }
+    ? { status: answer.status, kind: 'refused', told: 'no stream of events' }
     : answer;
 }
+
+/**
+ * Looks at a resource that is no MCP endpoint, or opens the stream of an older one: HEAD, and GET where that tells
+ * nothing. Only the status counts. Throws what `probeInitialize` throws.
+ */
+export async function probeResource(
+  url: string,
+  credential: CredentialHeaders,
+  fetch: Fetch,
+): Promise<ProbeAnswer> {
+  const revealed = Object.fromEntries(credential.map(([name, value]) => [name, value.reveal()]));
+  const headers = { ...revealed, accept: 'text/event-stream, */*;q=0.9' };
+  const ask = (method: 'HEAD' | 'GET') =>
+    fetch(url, { method, headers, headersOnly: true }).catch((error: unknown) => {
+      throw networkError(error, url);
+    });
+  const first = await ask('HEAD');
+  return read(NOT_FOR_HEAD.includes(first.status) ? await ask('GET') : first, '');
+}
+
+/** What servers answer that know no HEAD, or not there. */
+const NOT_FOR_HEAD = [400, 404, 405, 406, 501];
 
 /** An answer may be a stream that a server leaves open: then its status alone has to tell. */
 async function ask(url: string, credential: Record<string, string>, fetch: Fetch): Promise<Response> {
@@ -118,7 +142,11 @@ async function giveBack(
   await fetch(url, { method: 'DELETE', headers, headersOnly: true, signal }).catch(() => {});
 }
 
-function read({ status, headers }: Response, text: string): ProbeAnswer {
+function read(response: Response, text: string): ProbeAnswer {
+  return { status: response.status, ...readKind(response, text) };
+}
+
+function readKind({ status, headers }: Response, text: string): ProbeReading {
   const challenge = readBearerChallenge(headers.get('www-authenticate') ?? '');
   const told = describeRefusal(status, text);
   if (status === 401) return { kind: 'token_refused', told: reason(status, challenge?.error) };
@@ -127,7 +155,7 @@ function read({ status, headers }: Response, text: string): ProbeAnswer {
   }
   if (status >= 500 || status === 429) return { kind: 'unavailable', told };
   const message = messageOf(headers, text);
-  if (message?.error !== undefined) return { kind: 'not_initialized', told: describeError(message.error) };
+  if (message?.error !== undefined) return { kind: 'not_initialized', ...describeError(message.error) };
   if (status >= 200 && status <= 299) return { kind: 'initialized', server: serverOf(message) };
   return { kind: 'refused', told };
 }
@@ -155,10 +183,10 @@ function parseRpc(text: string): Record<string, unknown> | undefined {
 }
 
 /** JSON-RPC 2.0 §5.1. */
-function describeError(error: unknown): string {
+function describeError(error: unknown): { told: string; code?: number } {
   const { code, message } = Object(error) as { code?: unknown; message?: unknown };
   const words = typeof message === 'string' ? ` ${quote(message)}` : '';
-  return `${typeof code === 'number' ? code : 'an error'}${words}`;
+  return typeof code === 'number' ? { told: `${code}${words}`, code } : { told: `an error${words}` };
 }
 
 function serverOf(message: Record<string, unknown> | undefined): string | undefined {

@@ -7,51 +7,16 @@
  */
 
 import type { Connection, ConnectionState, StateReason } from '../core/connection.ts';
-import type { CredentialKind } from '../core/credential-kind.ts';
 import { parseTokenSet, serialiseTokenSet, type TokenSet } from '../core/token-set.ts';
+import { type ConnectionRow, type StoredConnection, toConnection } from './connection-row.ts';
 import { first, query, type Steps, type Value } from './database.ts';
 import type { Place, Sealer } from './seal.ts';
 
-interface ConnectionRow {
-  id: string;
-  name: string;
-  server: string;
-  account: string | null;
-  client_row_id: string | null;
-  state: ConnectionState;
-  code: string | null;
-  cause: string | null;
-  since: number;
-  next_attempt_at: number | null;
-  failures: number;
-  generation: number;
-  scope: string | null;
-  account_identity: string | null;
-  expected_account: string | null;
-  received_at: number;
-  access_expires_at: number | null;
-  has_refresh_token: number;
-  rotates: number | null;
-  kind: CredentialKind;
-  secrets: string;
-  spare: string | null;
-  spare_generation: number | null;
-  created_at: number;
-  last_used_at: number | null;
-}
+export type { StoredConnection };
 
 /** The kind is kept with the server. */
 const SELECT =
   'SELECT connections.*, servers.kind FROM connections JOIN servers ON servers.name = connections.server';
-
-/** A connection with its secrets still sealed. */
-export interface StoredConnection extends Connection {
-  readonly sealed: string;
-  /** A late pair, still sealed, and the generation it was asked from. Null: none. */
-  readonly spare: { sealed: string; generation: number } | null;
-  /** Whether its server was seen to replace refresh tokens. Null: it was not seen yet. */
-  readonly rotates: boolean | null;
-}
 
 /** What a login or refresh puts in place of the old token set. */
 export interface SealedTokenSet {
@@ -120,8 +85,9 @@ export function* insertConnection(
   const { id, name, server, account, clientRowId, createdAt } = connection;
   yield* query(
     `INSERT INTO connections (id, name, server, account, client_row_id, state, since, failures, generation, scope,
-       account_identity, received_at, access_expires_at, has_refresh_token, secrets, created_at)
-     VALUES (?, ?, ?, ?, ?, 'ok', ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       account_identity, received_at, access_expires_at, has_refresh_token, refresh_received_at, refresh_expires_at,
+       refresh_is_prolonged, secrets, created_at)
+     VALUES (?, ?, ?, ?, ?, 'ok', ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ...[id, name, server, account, clientRowId, tokens.receivedAt, generation],
     ...tokenColumns(tokens),
     ...[sealed, createdAt],
@@ -143,7 +109,8 @@ export function* replaceTokenSet(
   const row = yield* first(
     `UPDATE connections SET state = 'ok', code = NULL, cause = NULL, since = CASE state WHEN 'ok' THEN since ELSE ? END,
        next_attempt_at = NULL, failures = 0, generation = ?, scope = ?, account_identity = ?, received_at = ?,
-       access_expires_at = ?, has_refresh_token = ?, secrets = ?, client_row_id = COALESCE(?, client_row_id)
+       access_expires_at = ?, has_refresh_token = ?, refresh_received_at = ?, refresh_expires_at = ?,
+       refresh_is_prolonged = ?, secrets = ?, client_row_id = COALESCE(?, client_row_id)
      WHERE id = ? AND generation = ? RETURNING id`,
     ...[tokens.receivedAt, generation],
     ...tokenColumns(tokens),
@@ -152,17 +119,24 @@ export function* replaceTokenSet(
   return row !== undefined;
 }
 
-/** Records state and reason for the generation they were seen on. False when it has moved: then they no longer apply. */
+/**
+ * Records state and reason for the generation they were seen on; the reason stays as the last error when all is well
+ * again. False when the generation has moved: then they no longer apply.
+ *
+ * @param at when it went wrong, epoch ms
+ */
 export function* recordState(
   id: string,
   generation: number,
   reason: StateReason & { state: ConnectionState },
+  at: number,
 ): Steps<boolean> {
+  const { state, code, cause, since, nextAttemptAt, failures } = reason;
   const row = yield* first(
-    `UPDATE connections SET state = ?, code = ?, cause = ?, since = ?, next_attempt_at = ?, failures = ?
-     WHERE id = ? AND generation = ? RETURNING id`,
-    ...[reason.state, reason.code, reason.cause, reason.since, reason.nextAttemptAt, reason.failures],
-    ...[id, generation],
+    `UPDATE connections SET state = ?, code = ?, cause = ?, since = ?, next_attempt_at = ?, failures = ?,
+       last_error_code = ?, last_error_cause = ?, last_error_at = ? WHERE id = ? AND generation = ? RETURNING id`,
+    ...[state, code, cause, since, nextAttemptAt, failures],
+    ...[code ?? state, cause, at, id, generation],
   );
   return row !== undefined;
 }
@@ -209,36 +183,12 @@ function tokenColumns(tokens: TokenSet): Value[] {
     tokens.accountIdentity ?? null,
     tokens.receivedAt,
     tokens.accessExpiresAt ?? null,
-    tokens.refreshToken === undefined ? 0 : 1,
+    ...refreshColumns(tokens),
   ];
 }
 
-function toConnection(row: ConnectionRow): StoredConnection {
-  return {
-    id: row.id,
-    name: row.name,
-    server: row.server,
-    account: row.account,
-    clientRowId: row.client_row_id,
-    state: row.state,
-    code: row.code,
-    cause: row.cause,
-    since: row.since,
-    nextAttemptAt: row.next_attempt_at,
-    failures: row.failures,
-    generation: row.generation,
-    scope: row.scope,
-    accountIdentity: row.account_identity,
-    expectedAccount: row.expected_account,
-    receivedAt: row.received_at,
-    accessExpiresAt: row.access_expires_at,
-    hasRefreshToken: row.has_refresh_token === 1,
-    kind: row.kind,
-    isMinted: row.kind === 'client_credentials' || row.kind === 'identity',
-    createdAt: row.created_at,
-    lastUsedAt: row.last_used_at,
-    sealed: row.secrets,
-    rotates: row.rotates === null ? null : row.rotates === 1,
-    spare: row.spare === null ? null : { sealed: row.spare, generation: row.spare_generation ?? 0 },
-  };
+function refreshColumns({ refreshToken, refreshLife, receivedAt }: TokenSet): Value[] {
+  if (refreshToken === undefined) return [0, null, null, 0];
+  const { receivedAt: since = receivedAt, expiresAt = null, isProlonged } = refreshLife ?? {};
+  return [1, since, expiresAt, isProlonged ? 1 : 0];
 }

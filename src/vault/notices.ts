@@ -5,7 +5,7 @@
  * processes that see the same change one tells it. Each way it goes is a delivery of its own, claimed by a conditional
  * write before each attempt; a claim whose owner died ends by itself.
  */
-import type { CheckCode } from '../core/check-policy.ts';
+import type { FindingCode } from '../core/check-policy.ts';
 import type { ConnectionState } from '../core/connection.ts';
 import type { NoticeKind, Told } from '../core/notice-policy.ts';
 import { first, query, type Steps } from './database.ts';
@@ -45,7 +45,7 @@ interface NoticeRow {
   connection_id: string;
   connection: string;
   kind: NoticeKind;
-  level: CheckCode;
+  level: FindingCode;
   state: ConnectionState;
   code: string | null;
   cause: string | null;

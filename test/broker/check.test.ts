@@ -40,6 +40,8 @@ describe('a check without asking anybody', () => {
       exit_code: 0,
       message: 'ok',
       expires_at: '2026-01-01T01:00:00Z',
+      last_refreshed_at: '2026-01-01T00:00:00Z',
+      refresh_token_age: 0,
     });
     world.clock.jump(AN_HOUR_MS);
     expect(await check()).toMatchObject({ exit_code: 0 });

@@ -86,12 +86,65 @@ describe('a check', () => {
   );
 });
 
+describe('a check of the refresh token', () => {
+  const LIFE_MS = 30 * DAY_MS;
+  const about = (changes: Partial<Connection>, idleLimitMs: number | null = null) =>
+    findingFor(
+      fakeConnection({ accessExpiresAt: NOW + HOUR_MS, ...changes }),
+      null,
+      NOW,
+      TWO_WEEKS_MS,
+      idleLimitMs,
+    );
+
+  it.each([
+    [TWO_WEEKS_MS + 1, 0, 'ok'],
+    [TWO_WEEKS_MS, 1, 'the refresh token ends in 14 days: sign in again before'],
+    [0, 1, 'the refresh token has ended: the login ends with its access token'],
+  ])('warns of an end in %i ms that no refresh puts off', (ms, code, message) => {
+    const nextStep = code === 0 ? null : 'broker login coda';
+    const ends = code === 0 ? {} : { endsAt: NOW + ms };
+    expect(about({ refreshExpiresAt: NOW + ms })).toEqual({ code, message, nextStep, ...ends });
+  });
+
+  it('wants somebody to sign in once both tokens have ended', () => {
+    expect(about({ refreshExpiresAt: NOW, accessExpiresAt: NOW })).toMatchObject({ code: 2 });
+  });
+
+  it.each([
+    [LIFE_MS * 0.75 - 1, 0],
+    [LIFE_MS * 0.75, 1],
+  ])('is calm about an end that each refresh puts off, unless %i ms went by without one', (ms, code) => {
+    const receivedAt = NOW - ms;
+    const found = about({ receivedAt, refreshExpiresAt: receivedAt + LIFE_MS, isRefreshProlonged: true });
+    expect(found.code).toBe(code);
+    expect(found.nextStep).toBe(code === 0 ? null : 'broker refresh coda');
+  });
+
+  it.each([
+    [LIFE_MS * 0.75 - 1, 0, 'ok'],
+    [LIFE_MS * 0.75, 1, 'is not being used: its server forgets it in 7 days'],
+    [LIFE_MS, 1, 'was unused for longer than its server keeps one'],
+  ])('unused for %i ms of an idle limit of 30 days is %i', (ms, code, words) => {
+    const found = about({ receivedAt: NOW - ms }, LIFE_MS);
+    expect(found.code).toBe(code);
+    expect(found.message).toContain(words);
+    expect(found.nextStep).toBe(code === 0 ? null : 'broker refresh coda');
+    expect(about({ receivedAt: NOW - ms }).code).toBe(0);
+  });
+
+  it('says nothing where there is none', () => {
+    expect(about({ hasRefreshToken: false, isMinted: true, receivedAt: 0 }, LIFE_MS).code).toBe(0);
+  });
+});
+
 describe('the worst of several findings', () => {
   it.each<[CheckCode[], CheckCode]>([
     [[], 0],
     [[0, 1, 0], 1],
     [[1, 75, 0], 75],
     [[75, 2, 1], 2],
+    [[2, 3, 75], 3],
   ])('of %j is %i', (codes, worst) => {
     expect(worstOf(codes)).toBe(worst);
   });

@@ -143,12 +143,15 @@ describe('a clock that is set', () => {
 });
 
 describe('what there is to tell of a connection', () => {
-  it('is when its end comes: that of the client secret with a refresh token, else its own', () => {
+  it('is the end the finding is about, if it is about one', () => {
     const soon = { code: 1, message: '', nextStep: LOGIN } as const;
     const connection = fakeConnection({ accessExpiresAt: NOW + 1 });
-    expect(seenOf(connection, soon, NOW + 2)).toMatchObject({ endsAt: NOW + 2, level: 1, state: 'ok' });
-    expect(seenOf({ ...connection, hasRefreshToken: false }, soon, NOW + 2).endsAt).toBe(NOW + 1);
-    expect(seenOf(connection, { ...soon, code: 0 }, NOW + 2).endsAt).toBeNull();
+    expect(seenOf(connection, { ...soon, endsAt: NOW + 2 })).toMatchObject({
+      endsAt: NOW + 2,
+      level: 1,
+      state: 'ok',
+    });
+    expect(seenOf(connection, soon).endsAt).toBeNull();
   });
 });
 

@@ -3,7 +3,8 @@ import { dueAt, KEEP_ALIVE_MS } from '../../src/core/schedule.ts';
 import { fakeConnection, NOW } from '../support/connection.ts';
 
 const HOUR_MS = 3_600_000;
-const CALM = { isUnanswered: false, jitter: 0 };
+const DAY_MS = 24 * HOUR_MS;
+const CALM = { isUnanswered: false, jitter: 0, idleLimitMs: null };
 
 /** A connection whose token came now and lives an hour. */
 const fresh = { receivedAt: NOW, accessExpiresAt: NOW + HOUR_MS, hasRefreshToken: true } as const;
@@ -24,6 +25,25 @@ describe('the next refresh nobody asked for', () => {
     expect(dueAt(idle, CALM, NOW)).toBe(NOW + KEEP_ALIVE_MS);
     const once = fakeConnection({ ...fresh, lastUsedAt: NOW });
     expect(dueAt(once, CALM, NOW + 3 * HOUR_MS)).toBe(NOW + KEEP_ALIVE_MS);
+  });
+
+  it.each([
+    [2 * DAY_MS, DAY_MS],
+    [90 * DAY_MS, 45 * DAY_MS],
+  ])('keeps alive after half of an idle limit of %d ms', (idleLimitMs, ms) => {
+    const idle = fakeConnection({ ...fresh, lastUsedAt: null });
+    expect(dueAt(idle, { ...CALM, idleLimitMs }, NOW)).toBe(NOW + ms);
+  });
+
+  it.each([
+    [DAY_MS, 12 * HOUR_MS],
+    [90 * DAY_MS, KEEP_ALIVE_MS],
+    [90_000, 60_000],
+    // It worked at its end: whatever the server told, it lives.
+    [0, KEEP_ALIVE_MS],
+  ])('keeps alive before a refresh token ends that lives for %d ms more', (life, ms) => {
+    const idle = fakeConnection({ ...fresh, refreshExpiresAt: NOW + life });
+    expect(dueAt(idle, CALM, NOW)).toBe(NOW + ms);
   });
 
   it('is the keep-alive when nobody knows when the token ends', () => {

@@ -20,6 +20,7 @@ const UNUSUAL: ServerSettings = {
   scopes: ['mcp:all'],
   authorizationParameters: { access_type: 'offline' },
   network: 'private',
+  idleLimitMs: 2_592_000_000,
   endedLoginTexts: ['HTTP 401'],
   grant: { kind: 'client_credentials' },
   transport: 'stdio',

@@ -170,6 +170,8 @@ describe('POST /v1/connections/{name}/check', () => {
       exit_code: 0,
       message: 'ok',
       expires_at: '2026-01-01T01:00:00Z',
+      last_refreshed_at: '2026-01-01T00:00:00Z',
+      refresh_token_age: 0,
     });
   });
 

@@ -48,7 +48,7 @@ describe('initialize with a token', () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  it.each<[string, RawAnswer, ProbeAnswer]>([
+  it.each<[string, RawAnswer & { status: number }, object]>([
     [
       'JSON',
       { status: 200, body: result({ name: 'docs', version: '1.2.3' }) },
@@ -72,7 +72,7 @@ describe('initialize with a token', () => {
     [
       'a JSON-RPC error',
       { status: 200, body: { jsonrpc: '2.0', id: 1, error: { code: -32_001, message: 'login\nexpired' } } },
-      { kind: 'not_initialized', told: '-32001 "login expired"' },
+      { kind: 'not_initialized', told: '-32001 "login expired"', code: -32_001 },
     ],
     [
       'a JSON-RPC error that is none',
@@ -109,7 +109,7 @@ describe('initialize with a token', () => {
       { kind: 'unavailable', told: '502 "Bad gateway"' },
     ],
   ])('reads %s', async (_, answer, expected) => {
-    expect(await probe(answer)).toEqual(expected);
+    expect(await probe(answer)).toEqual({ status: answer.status, ...expected });
   });
 
   it('does not follow a redirect with the token', async () => {
@@ -131,6 +131,7 @@ describe('initialize with a token', () => {
     });
     const url = await listenOnLoopback(open);
     expect(await probeInitialize(`${url}/mcp`, CREDENTIAL, fetch)).toEqual({
+      status: 200,
       kind: 'initialized',
       server: undefined,
     });

@@ -121,7 +121,7 @@ describe('a stored connection', () => {
 
 describe('replacing a token set', () => {
   it('raises the generation and makes the state ok', async () => {
-    await test.vault.transaction(() => recordState(stored.id, 1, troubled()));
+    await test.vault.transaction(() => recordState(stored.id, 1, troubled(), 7));
     await test.clock.advance(1000);
     const newer = await next('new');
     expect(await test.vault.transaction(() => replaceTokenSet(stored.id, 1, newer))).toBe(true);
@@ -174,7 +174,7 @@ describe('replacing a token set', () => {
 
 describe('recording a state', () => {
   it('keeps it with its reason and leaves the secrets alone', async () => {
-    expect(await test.vault.transaction(() => recordState(stored.id, 1, troubled()))).toBe(true);
+    expect(await test.vault.transaction(() => recordState(stored.id, 1, troubled(), 7))).toBe(true);
     expect(await current()).toMatchObject({ ...troubled(), generation: 1, sealed: stored.sealed });
   });
 
@@ -183,7 +183,7 @@ describe('recording a state', () => {
     await test.vault.transaction(() => replaceTokenSet(stored.id, 1, newer));
     const before = await current();
     const late = troubled({ state: 'login_required' });
-    expect(await test.vault.transaction(() => recordState(stored.id, 1, late))).toBe(false);
+    expect(await test.vault.transaction(() => recordState(stored.id, 1, late, 7))).toBe(false);
     expect(await current()).toEqual(before);
   });
 });

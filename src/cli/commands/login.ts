@@ -50,6 +50,7 @@ interface LoginOptions {
   transport?: 'http' | 'sse';
   recovery?: RecoveryPolicy;
   deadTokenError?: string[];
+  idleLimit?: number;
   forgetSettings?: boolean;
   timeout?: number;
   json?: boolean;
@@ -127,6 +128,11 @@ const OPTIONS = [
     'error code by which this server says that a refresh token is dead (repeatable)',
     ODD,
   ).argParser(collect),
+  option(
+    '--idle-limit <duration>',
+    'how long it keeps a refresh token nobody uses, such as 30d (default: unknown)',
+    ODD,
+  ).argParser(durationMs),
   option('--forget-settings', 'begin with what is usual instead of what was remembered', ODD),
   new Option('--json', 'one JSON object a line for each event'),
 ];
@@ -225,6 +231,7 @@ function readRequest(target: string, options: LoginOptions): LoginRequest {
     scopes: options.scope,
     recovery: options.recovery,
     deadTokenErrors: options.deadTokenError,
+    idleLimitMs: options.idleLimit,
     pinnedIssuer: options.issuer,
     pinnedResource: options.resource === false ? undefined : options.resource,
     resourceParameter: options.resource === false ? 'omit' : options.resource ? 'send' : undefined,

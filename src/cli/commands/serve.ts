@@ -1,13 +1,15 @@
 import { Command } from 'commander';
-import { OPERATOR } from '../../broker/context.ts';
+import type { Broker } from '../../broker/index.ts';
 import { systemClock } from '../../clock.ts';
 import { DEFAULT_LISTEN } from '../../config.ts';
 import { BrokerError } from '../../errors.ts';
+import type { Log } from '../../log.ts';
 import { collect, fileMode } from '../arguments.ts';
 import { openSession } from '../session.ts';
 import { onStop } from '../signals.ts';
-import { say, succeed, warn } from '../terminal.ts';
+import { say, succeed } from '../terminal.ts';
 import { notifySettings } from './notify-options.ts';
+import { probeRequired, requireNames, tellConnections } from './serve-connections.ts';
 
 interface ServeOptions {
   listen?: string[];
@@ -20,6 +22,7 @@ interface ServeOptions {
   tlsKey?: string;
   insecureListen?: boolean;
   auditArguments?: boolean;
+  require?: string[];
 }
 
 /** `broker serve`: the daemon. */
@@ -36,9 +39,10 @@ export function serveCommand(): Command {
     .option('--tls-key <file>', 'its key, PEM')
     .option('--insecure-listen', 'allow other addresses than loopback without TLS')
     .option('--audit-arguments', 'write down what agents call tools with, not only a hash of it')
+    .option('--require <connection>', 'do not start unless it works (repeatable)', collect)
     .addHelpText(
       'after',
-      '\nExamples:\n  broker serve\n  broker serve --listen 127.0.0.1:9000 --listen unix:/run/broker/broker.sock',
+      '\nExamples:\n  broker serve\n  broker serve --listen 127.0.0.1:9000 --listen unix:/run/broker/broker.sock\n  broker serve --require coda',
     )
     .action(async (options: ServeOptions, command: Command) => run(options, command));
 }
@@ -53,7 +57,15 @@ async function run(options: ServeOptions, command: Command): Promise<void> {
   const { promise: stopped, resolve: stop } = Promise.withResolvers<NodeJS.Signals>();
   onStop(stop);
 
+  const { require: required = [] } = options;
+  requireNames(required);
+
   const broker = await openBroker({ settings, log, create: true, isResident: true });
+  const refusal = await whatIsMissing(broker, log, required, stopped);
+  if (refusal !== undefined) {
+    process.exitCode = refusal;
+    return;
+  }
   const daemon = await startDaemon(
     broker,
     {
@@ -74,7 +86,7 @@ async function run(options: ServeOptions, command: Command): Promise<void> {
   });
   try {
     for (const url of daemon.urls) succeed(`listening on ${url}`);
-    tellConnections(await broker.list(OPERATOR));
+    await tellConnections(broker, log);
     if (notify) broker.notices.start(notify);
 
     const signal = await stopped;
@@ -85,13 +97,21 @@ async function run(options: ServeOptions, command: Command): Promise<void> {
   say('stopped');
 }
 
-function tellConnections(
-  connections: { name: string; state: string; cause?: string; next_step?: string }[],
-): void {
-  if (connections.length === 0) say('nothing is connected yet; sign in with: broker login <url>');
-  for (const { name, state, cause, next_step } of connections) {
-    if (next_step === undefined) say(`  ${name}: ${state}`);
-    else warn(`${name}: ${state}${cause === undefined ? '' : ` (${cause})`} → ${next_step}`);
+/** Why it does not start, as an exit code; 0 when it is told to stop before it has. The vault is closed then. */
+async function whatIsMissing(
+  broker: Broker,
+  log: Log,
+  names: readonly string[],
+  stopped: Promise<NodeJS.Signals>,
+): Promise<number | undefined> {
+  if (names.length === 0) return undefined;
+  const asked = probeRequired(broker, log, names).then((code) => (code === 0 ? undefined : code));
+  let refusal: number | undefined = 0;
+  try {
+    refusal = await Promise.race([asked, stopped.then(() => 0)]);
+    return refusal;
+  } finally {
+    if (refusal !== undefined) await broker.close();
   }
 }
 

@@ -4,7 +4,7 @@ import { OPERATOR } from '../../broker/context.ts';
 import { type CredentialKind, describeKind, isStatic } from '../../core/credential-kind.ts';
 import { printable } from '../../errors.ts';
 import { asOperator, openSession } from '../session.ts';
-import { relative, result, resultJson } from '../terminal.ts';
+import { duration, relative, result, resultJson } from '../terminal.ts';
 import { paintState } from './list.ts';
 
 /** `broker show`: one connection in full. */
@@ -63,6 +63,7 @@ function lines(view: ConnectionView): [string, string | undefined][] {
     ['client id', view.client_id && `${told(view.client_id)} (${view.client_source})`],
     ['client secret', view.client_secret_expires_at && `ends ${when(view.client_secret_expires_at)}`],
     ['redirect uri', told(view.redirect_uri)],
+    ['idle limit', idleLimit(view)],
     ['recovery', view.refresh_token ? `${view.recovery} when the answer to a refresh was lost` : undefined],
     ['must be', told(view.expected_account)],
     ['client auth', told(view.auth_method)],
@@ -96,6 +97,12 @@ const isByHand = ({ kind }: ConnectionView) => isStatic(kind as CredentialKind);
 function describe(kind: string): string {
   const words = describeKind(kind as CredentialKind) as string | undefined;
   return words === undefined ? kind : `${kind}: ${words}`;
+}
+
+function idleLimit({ idle_limit_seconds: seconds }: ConnectionView): string | undefined {
+  return seconds === undefined
+    ? undefined
+    : `an unused refresh token is kept for ${duration(seconds * 1000)}`;
 }
 
 function refreshToken(view: ConnectionView): string | undefined {
