@@ -138,26 +138,31 @@ CREATE TABLE sessions (
   PRIMARY KEY (connection, id_digest)
 );
 
--- Append-only. Each writer chains its rows by MAC; the head says how many there must be.
+-- Append-only, one chain for all writers: the MAC of a row covers the row and the MAC before it.
 CREATE TABLE audit (
+  sequence BIGINT PRIMARY KEY NOT NULL,
   writer TEXT NOT NULL,
-  sequence BIGINT NOT NULL,
   at BIGINT NOT NULL,
   actor TEXT NOT NULL,
   action TEXT NOT NULL,
   connection TEXT,
   outcome TEXT NOT NULL,
   detail TEXT NOT NULL,
-  mac TEXT NOT NULL,
-  PRIMARY KEY (writer, sequence)
+  mac TEXT NOT NULL
 );
 
-CREATE INDEX audit_by_time ON audit (at);
+CREATE INDEX audit_by_time ON audit (at, sequence);
 
-CREATE TABLE audit_heads (
-  writer TEXT PRIMARY KEY,
+-- One row, made with the vault: where the chain ends, and where it begins since old rows were removed.
+CREATE TABLE audit_head (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
   sequence BIGINT NOT NULL,
-  mac TEXT NOT NULL
+  mac TEXT NOT NULL,
+  removed BIGINT NOT NULL,
+  removed_mac TEXT NOT NULL,
+  removed_until BIGINT,
+  removed_at BIGINT,
+  seal TEXT NOT NULL
 );
 
 -- What people were told of a connection. No reference: what was said of one that is gone was said all the same.

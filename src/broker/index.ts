@@ -24,6 +24,8 @@ import {
   setAgent,
   showAgent,
 } from './agents.ts';
+import { startRetention } from './audit-retention.ts';
+import { type AuditServices, createAuditServices } from './audit-services.ts';
 import { type Authenticate, createAuthenticate } from './authenticate.ts';
 import { type Backups, createBackups } from './backups.ts';
 import { type CheckOptions, type CheckView, check } from './check.ts';
@@ -70,6 +72,8 @@ export interface BrokerOptions {
   create: boolean;
   /** A daemon: it refreshes on its own, and never gives up saving. Default false. */
   isResident?: boolean;
+  /** How long a daemon keeps the audit trail. Undefined: for ever. */
+  auditKeepMs?: number | undefined;
   /** Seams, for tests. */
   clock?: Clock;
   fetch?: Fetch;
@@ -105,6 +109,8 @@ export interface Broker {
   stepUp(caller: Caller, name: string, refusal: UpstreamRefusal): Promise<StepUp | undefined>;
   /** What the gateway asks for. */
   gateway: GatewayServices;
+  /** What happened, and whether that is still what was written. */
+  audit: AuditServices;
   agents: {
     add(agent: NewAgent): Promise<{ agent: AgentView; key: Secret }>;
     list(): Promise<AgentView[]>;
@@ -152,6 +158,8 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const presence = isResident ? await announceOrClose(parts) : undefined;
   await rescue.adoptAll();
   const scheduler = isResident ? startScheduler(context) : undefined;
+  const keepMs = isResident ? options.auditKeepMs : undefined;
+  const retention = keepMs === undefined ? undefined : startRetention(context, keepMs);
   return {
     login: (request, hooks) => login(context, request, hooks),
     webLogins,
@@ -171,6 +179,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     check: (caller, name, checkOptions) => check(context, caller, name, checkOptions),
     stepUp: (caller, name, refusal) => stepUp(context, caller, name, refusal),
     gateway: createGatewayServices(context, settings),
+    audit: createAuditServices(context),
     agents: {
       add: (agent) => addAgent(context, agent),
       list: () => listAgentViews(context),
@@ -193,6 +202,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     async close() {
       stop.abort();
       await scheduler?.stop();
+      await retention?.stop();
       await refresher.idle();
       await webLogins.idle();
       await notices.stop();

@@ -6,6 +6,7 @@ import { BrokerError, systemCode } from '../errors.ts';
 import { LOG_LEVELS } from '../log.ts';
 import { addCommand } from './commands/add.ts';
 import { agentCommand } from './commands/agent.ts';
+import { auditCommand } from './commands/audit.ts';
 import { backupCommand } from './commands/backup.ts';
 import { checkCommand } from './commands/check.ts';
 import { clientMetadataCommand } from './commands/client-metadata.ts';
@@ -97,6 +98,7 @@ export function buildProgram(): Command {
     agentCommand(),
     toolsCommand(),
     keyCommand(),
+    auditCommand(),
     backupCommand(),
     restoreCommand(),
     migrateCommand(),
@@ -141,7 +143,7 @@ function wordsOf(command: Command): string[] {
 }
 
 /** Commands that leave the terminal to others, or say nothing for as long as they run. */
-const HAND_OVER = new Set(['exec', 'push', 'complete']);
+const HAND_OVER = new Set(['exec', 'push', 'audit', 'complete']);
 
 /** Help that names the environment variables, and commander's own errors as exceptions. */
 function prepareCommands(command: Command): void {

@@ -33,10 +33,11 @@ export function optionName(option: Option): string {
 
 /**
  * Whether only the command line sets it: elsewhere `url` is where the daemon is, for every command, and the daemon is
- * no MCP server to be added. What is allowed to new agents is no rule for a server.
+ * no MCP server to be added. What is allowed to new agents is no rule for a server. And what an audit trail leaves out must
+ * have been asked for.
  */
 export function isOnlyTyped(command: Command, option: Option): boolean {
-  if (command.name() === 'tools') return optionName(option) !== 'json';
+  if (['tools', 'audit'].includes(command.name())) return optionName(option) !== 'json';
   return command.name() === 'add' && optionName(option) === 'url';
 }
 

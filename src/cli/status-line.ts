@@ -13,7 +13,7 @@ export interface StatusStream {
 const PATIENCE_MS = 1000;
 const START_OF_LINE = '\r\u001b[2K';
 
-let running: { ending: AbortController; erase(): void } | undefined;
+let running: { ending: AbortController; progress: string; erase(): void } | undefined;
 
 /** Begins to wait for the end of `doing`, such as `broker check`. Does nothing where nobody looks. */
 export function startStatus(
@@ -24,14 +24,22 @@ export function startStatus(
   if (!stream.isTTY) return;
   const ending = new AbortController();
   let isShown = false;
-  running = { ending, erase: () => isShown && stream.write(START_OF_LINE) };
+  const status = { ending, progress: '', erase: () => isShown && stream.write(START_OF_LINE) };
+  running = status;
   void (async () => {
     for (let seconds = 1; ; seconds += 1) {
       await clock.wait(PATIENCE_MS, ending.signal);
       isShown = true;
-      stream.write(`${START_OF_LINE}${doing}: still at it, ${seconds} s`);
+      stream.write(`${START_OF_LINE}${doing}: still at it, ${seconds} s${status.progress}`);
     }
   })().catch(() => {});
+}
+
+/** Says how far it has come: so many `things` of so many. */
+export function showProgress(done: number, total: number | undefined, things: string): void {
+  if (!running) return;
+  const share = total ? ` of ${total}` : '';
+  running.progress = `, ${done}${share} ${things}`;
 }
 
 /** Takes the line away. */

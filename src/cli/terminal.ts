@@ -4,7 +4,6 @@
  * stdout is the result of a command and nothing else, so that it can be piped; everything said to a person goes
  * to stderr. Colour only where a person looks, and never when NO_COLOR or --no-color says no.
  */
-import { statSync } from 'node:fs';
 import { stripVTControlCharacters, styleText } from 'node:util';
 import type { BrokerError } from '../errors.ts';
 import { endStatus } from './status-line.ts';
@@ -39,15 +38,6 @@ export function say(line = ''): void {
 /** Says something that matters. */
 export function warn(line: string): void {
   say(`${paint('yellow', 'warning:', process.stderr)} ${line}`);
-}
-
-/** From this size on work with a file takes about a second, bytes. */
-const LARGE_FILE_BYTES = 10 * 1024 * 1024;
-
-/** Says what is being done, to a person who would wonder: the file is large. */
-export function sayIfLong(line: string, path: string): void {
-  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-  if (process.stderr.isTTY && size >= LARGE_FILE_BYTES) say(line);
 }
 
 /** Says that it worked. */

@@ -1,12 +1,12 @@
 /**
- * The audit trail: append-only rows, chained per writer.
+ * The audit trail: append-only rows in one chain (`audit-chain.ts`), written by every process of the vault.
  *
- * Each row's MAC covers the row and the MAC before it, and `audit_heads` remembers how long the chain is, in
- * the same transaction. Editing, removing, reordering or cutting off rows therefore shows. A record made as
- * part of a transaction is on disk exactly when that transaction is.
+ * A record made as part of a transaction is on disk exactly when that transaction is, and so is the head that answers
+ * for it. Where somebody interfered, the broker goes on writing: the trail tells of it, and nobody is kept from a token.
  */
 import type { Clock } from '../clock.ts';
-import { first, query, type Steps } from './database.ts';
+import { type Mac, macOfRow, readEnd, writeHead } from './audit-chain.ts';
+import { query, type Steps } from './database.ts';
 import type { Sealer } from './seal.ts';
 
 export interface AuditRecord {
@@ -22,41 +22,44 @@ export interface AuditRecord {
 }
 
 export interface Audit {
-  /** The statements that append one record to this process's chain. Put them into the transaction they tell of. */
+  /** The statements that append one record. Put them into the transaction they tell of. */
   append(record: AuditRecord): Steps<void>;
   /** The same for several, in order. */
   appendAll(records: readonly AuditRecord[]): Steps<void>;
 }
 
-/** The audit trail of one process; `writer` names its chain. */
-export function createAudit(sealer: Sealer, clock: Clock, writer: string): Audit {
+/** The audit trail, written as `writer`. */
+export function createAudit(sealer: Pick<Sealer, 'mac'>, clock: Clock, writer: string): Audit {
+  const mac: Mac = (text) => sealer.mac(text);
+
   function* appendAll(records: readonly AuditRecord[]): Steps<void> {
     if (records.length === 0) return;
-    const head = yield* first<Head>('SELECT sequence, mac FROM audit_heads WHERE writer = ?', writer);
-    let { sequence, mac } = head ?? { sequence: 0, mac: '' };
-    const at = clock.now();
+    const { head, last } = yield* readEnd(mac);
+    const at = Math.floor(clock.now());
+    let sequence = Math.max(head?.sequence ?? 0, last);
+    let previous = head?.mac ?? '';
     for (const record of records) {
       sequence += 1;
-      const connection = record.connection ?? null;
-      const detail = JSON.stringify(record.detail ?? {});
-      const fields = [writer, sequence, at, record.actor, record.action, connection, record.outcome, detail];
-      mac = sealer.mac(JSON.stringify([mac, ...fields]));
+      const row = { sequence, writer, at, ...toColumns(record) };
+      previous = macOfRow(mac, previous, row);
       yield* query(
-        'INSERT INTO audit (writer, sequence, at, actor, action, connection, outcome, detail, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
-        ...fields,
-        mac,
+        'INSERT INTO audit (sequence, writer, at, actor, action, connection, outcome, detail, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+        ...[sequence, writer, at, row.actor, row.action, row.connection, row.outcome, row.detail, previous],
       );
     }
-    yield* query(
-      'INSERT INTO audit_heads (writer, sequence, mac) VALUES (?, ?, ?) ON CONFLICT (writer) DO UPDATE SET sequence = excluded.sequence, mac = excluded.mac',
-      ...[writer, sequence, mac],
-    );
+    if (head) yield* writeHead(mac, { ...head, sequence, mac: previous });
   }
 
   return { append: (record) => appendAll([record]), appendAll };
 }
 
-interface Head {
-  sequence: number;
-  mac: string;
+/** As the database gives it back: what is no Unicode would come back as something else, and look edited. */
+function toColumns({ actor, action, connection, outcome, detail }: AuditRecord) {
+  return {
+    actor: actor.toWellFormed(),
+    action: action.toWellFormed(),
+    connection: connection?.toWellFormed() ?? null,
+    outcome: outcome.toWellFormed(),
+    detail: JSON.stringify(detail ?? {}),
+  };
 }

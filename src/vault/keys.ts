@@ -5,8 +5,9 @@
  * While the master key is being replaced, every key has a second row, wrapped under the new one, so that processes
  * with the old and with the new one both open the vault. The newest data key seals; older ones still open.
  */
-import { randomBytes, randomUUID } from 'node:crypto';
+import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { BrokerError } from '../errors.ts';
+import { insertHead, type Mac } from './audit-chain.ts';
 import { type Database, first, query, type Steps } from './database.ts';
 import { decrypt, encrypt } from './jwe.ts';
 import type { MasterKey } from './keyring.ts';
@@ -42,14 +43,20 @@ export async function hasKeys(database: Pick<Database, 'run'>): Promise<boolean>
   return (await database.run(() => first('SELECT id FROM keys LIMIT 1'))) !== undefined;
 }
 
-/** Makes the data key and the audit key of a new vault. Does nothing when another process just did. */
+/** Makes the data key and the audit key of a new vault, and its empty audit trail. Does nothing when another process just did. */
 export async function createKeys(database: Database, masterKey: MasterKey, now: number): Promise<void> {
-  const keys = [newKey('data', now), newKey('audit', now)];
-  const insert = await insertWrapped(keys, [masterKey]);
+  const audit = newKey('audit', now);
+  const insert = await insertWrapped([newKey('data', now), audit], [masterKey]);
   await database.transaction(function* (): Steps<void> {
     if (yield* first('SELECT id FROM keys LIMIT 1')) return;
     yield* insert();
+    yield* insertHead(macUnder(audit));
   });
+}
+
+/** MACs under the audit key: HMAC-SHA-256, base64url. */
+export function macUnder({ bytes }: VaultKey): Mac {
+  return (text) => createHmac('sha256', bytes).update(text).digest('base64url');
 }
 
 /** All keys this master key opens, oldest first. Throws `key_wrong` when it opens none. */

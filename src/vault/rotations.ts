@@ -137,3 +137,16 @@ export function* isRestored(connectionId: string, generation: number): Steps<boo
   );
   return row !== undefined;
 }
+
+/** The newest generations of a connection whose rows are kept, however old. */
+const KEPT_GENERATIONS = 10;
+
+/** Removes the rows of generations long past that were written before then; how many. */
+export function* removeOldRotations(connectionId: string, generation: number, before: number): Steps<number> {
+  const removed = yield* query(
+    `DELETE FROM rotations WHERE connection_id = ? AND generation <= ? AND COALESCE(finished_at, started_at) < ?
+     RETURNING attempt`,
+    ...[connectionId, generation - KEPT_GENERATIONS, before],
+  );
+  return removed.length;
+}

@@ -7,12 +7,11 @@
  * After opening, the header is compared with the place the value was read from. A value moved to another row
  * or column, or an old one put back under a newer generation, therefore does not open.
  */
-import { createHmac } from 'node:crypto';
 import { BrokerError } from '../errors.ts';
 import type { Database } from './database.ts';
 import { decrypt, encrypt } from './jwe.ts';
 import type { MasterKey } from './keyring.ts';
-import { loadKeys, newestDataKey, type VaultKey } from './keys.ts';
+import { loadKeys, macUnder, newestDataKey, type VaultKey } from './keys.ts';
 
 /** Where a sealed value belongs. */
 export interface Place {
@@ -29,7 +28,7 @@ export interface Sealer {
   seal(plaintext: string, place: Place): Promise<string>;
   /** Opens a value read from this place. Throws `vault_unavailable` when it was moved, put back or damaged. */
   open(sealed: string, place: Place): Promise<string>;
-  /** MAC of an audit record, base64url HMAC-SHA-256 under the audit key. */
+  /** MAC of the audit trail, base64url HMAC-SHA-256 under the audit key. */
   mac(text: string): string;
 }
 
@@ -84,6 +83,6 @@ export async function openSealer(database: Pick<Database, 'run'>, masterKey: Mas
       }
       return plaintext;
     },
-    mac: (text) => createHmac('sha256', audit.bytes).update(text).digest('base64url'),
+    mac: (text) => macUnder(audit)(text),
   };
 }

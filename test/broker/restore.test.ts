@@ -129,13 +129,10 @@ describe('a restore', () => {
   it('is written into the audit trail, which goes on from where the backup was made', async () => {
     await broker.close();
     await restoreHere(world, file);
-    const rows = rowsOf<{ action: string; writer: string; sequence: number }>(
-      world.vaultPath,
-      'SELECT action, writer, sequence FROM audit ORDER BY rowid',
-    );
+    const rows = rowsOf<{ action: string }>(world.vaultPath, 'SELECT action FROM audit ORDER BY sequence');
     expect(rows.slice(-2).map(({ action }) => action)).toEqual(['agent.add', 'restore']);
-    expect(rows.at(-1)).toMatchObject({ sequence: 1 });
     const next = await world.openBroker();
+    expect(await next.audit.verify()).toMatchObject({ intact: true, rows: rows.length });
     expect((await next.token(OPERATOR, 'demo')).generation).toBe(1);
   });
 

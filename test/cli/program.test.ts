@@ -57,6 +57,9 @@ describe('the tree of commands', () => {
         'backup',
         'restore',
         'migrate',
+        'audit',
+        'audit verify',
+        'audit prune',
         'serve',
       ]),
     );
@@ -76,8 +79,8 @@ describe('the tree of commands', () => {
         ({ long, envVar }) =>
           long !== '--version' &&
           !(command.name() === 'add' && long === '--url') &&
-          // A rule of a server is typed, or it is none.
-          !(command.name() === 'tools' && long !== '--json') &&
+          // A rule of a server is typed, or it is none; so is what an audit trail leaves out.
+          !(['tools', 'audit'].includes(command.name()) && long !== '--json') &&
           envVar !== `BROKER_${long?.slice(2).toUpperCase().replaceAll('-', '_')}`,
       );
       expect(missing.map(({ flags }) => flags)).toEqual([]);
@@ -179,6 +182,9 @@ describe('the built program', () => {
     [['list', '--log-level', 'loud']],
     [['restore']],
     [['backup', '.', '--keep', '0']],
+    [['audit', '--since', '2026-02-31']],
+    [['audit', 'prune', '--older-than', '90']],
+    [['serve', '--audit-keep', '400']],
   ])('exits 64 with a word on stderr and nothing on stdout for %j', async (args) => {
     const { code, stdout, stderr } = await run(...args);
     expect([code, stdout]).toEqual([64, '']);

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { endStatus, startStatus } from '../../src/cli/status-line.ts';
+import { endStatus, showProgress, startStatus } from '../../src/cli/status-line.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 
 afterEach(endStatus);
@@ -27,6 +27,9 @@ describe('the line that says that a command is still at work', () => {
     expect(screen.line()).toBe('broker check: still at it, 1 s');
     await clock.advance(4000);
     expect(screen.line()).toBe('broker check: still at it, 5 s');
+    showProgress(250, 1000, 'rows');
+    await clock.advance(1000);
+    expect(screen.line()).toBe('broker check: still at it, 6 s, 250 of 1000 rows');
     endStatus();
     expect(screen.line()).toBe('');
     await clock.advance(10_000);

@@ -3,7 +3,7 @@ import type { BackupView } from '../../broker/backups.ts';
 import { BrokerError } from '../../errors.ts';
 import { positiveNumber } from '../arguments.ts';
 import { asOperator, openSession } from '../session.ts';
-import { result, resultJson, say, sayIfLong, succeed } from '../terminal.ts';
+import { result, resultJson, say, succeed } from '../terminal.ts';
 
 interface BackupOptions {
   force?: boolean;
@@ -28,7 +28,6 @@ export function backupCommand(): Command {
       if (path === '-') requireStream({ force, keep, json });
       const target = path === '-' ? { stream: process.stdout } : { path, force, keep };
       const session = openSession(command);
-      sayIfLong('copying the vault, which is large …', session.settings.database);
       const made = await asOperator(session, { create: false }, (broker) => broker.backups.make(target));
       if (json) return resultJson(made);
       if (made.file !== undefined) result(made.file);

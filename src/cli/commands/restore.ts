@@ -4,7 +4,7 @@ import type { RestoreView } from '../../broker/restore.ts';
 import { BrokerError, systemCode } from '../../errors.ts';
 import { openSession } from '../session.ts';
 import { onStop } from '../signals.ts';
-import { result, resultJson, say, sayIfLong, succeed, table, warn } from '../terminal.ts';
+import { result, resultJson, say, succeed, table, warn } from '../terminal.ts';
 
 interface RestoreOptions {
   force?: boolean;
@@ -22,7 +22,6 @@ export function restoreCommand(): Command {
     .action(async (path: string, { force = false, json }: RestoreOptions, command: Command) => {
       const { settings, log } = openSession(command);
       const { restore } = await import('../../broker/restore.ts');
-      sayIfLong('opening the backup, which is large …', path);
       // It is over in a moment, and whole or not at all: there is nothing to be stopped in the middle.
       const release = onStop(() => say('finishing what was begun'));
       try {

@@ -8,6 +8,7 @@ import { collect, fileMode } from '../arguments.ts';
 import { openSession } from '../session.ts';
 import { onStop } from '../signals.ts';
 import { say, succeed } from '../terminal.ts';
+import { DEFAULT_KEEP_MS, keptFor } from './audit-options.ts';
 import { notifySettings } from './notify-options.ts';
 import { probeRequired, requireNames, tellConnections } from './serve-connections.ts';
 
@@ -23,6 +24,7 @@ interface ServeOptions {
   insecureListen?: boolean;
   auditArguments?: boolean;
   require?: string[];
+  auditKeep?: number;
 }
 
 /** `broker serve`: the daemon. */
@@ -40,6 +42,7 @@ export function serveCommand(): Command {
     .option('--insecure-listen', 'allow other addresses than loopback without TLS')
     .option('--audit-arguments', 'write down what agents call tools with, not only a hash of it')
     .option('--require <connection>', 'do not start unless it works (repeatable)', collect)
+    .option('--audit-keep <duration>', 'how long what happened is kept (default: 400d; or forever)', keptFor)
     .addHelpText(
       'after',
       '\nExamples:\n  broker serve\n  broker serve --listen 127.0.0.1:9000 --listen unix:/run/broker/broker.sock\n  broker serve --require coda',
@@ -60,7 +63,9 @@ async function run(options: ServeOptions, command: Command): Promise<void> {
   const { require: required = [] } = options;
   requireNames(required);
 
-  const broker = await openBroker({ settings, log, create: true, isResident: true });
+  const keepMs = options.auditKeep ?? DEFAULT_KEEP_MS;
+  const auditKeepMs = Number.isFinite(keepMs) ? keepMs : undefined;
+  const broker = await openBroker({ settings, log, create: true, isResident: true, auditKeepMs });
   const refusal = await whatIsMissing(broker, log, required, stopped);
   if (refusal !== undefined) {
     process.exitCode = refusal;
