@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { isIP } from 'node:net';
 import type { Broker } from './broker/index.ts';
+import type { Prometheus } from './broker/prometheus.ts';
 import type { Clock } from './clock.ts';
 import { callbackUriAmong, callbackUriAt } from './core/callback-uri.ts';
 import { BrokerError } from './errors.ts';
@@ -31,6 +32,14 @@ export interface Daemon {
   close(): Promise<void>;
 }
 
+/** What it works with besides its broker. */
+export interface DaemonParts {
+  clock: Clock;
+  log: Log;
+  /** What the broker counts with. Undefined: there is no `/metrics`. */
+  prometheus?: Prometheus;
+}
+
 /** Time for requests in flight at a stop. */
 const DRAIN_MS = 10_000;
 
@@ -38,7 +47,7 @@ const DRAIN_MS = 10_000;
 export async function startDaemon(
   broker: Broker,
   options: DaemonOptions,
-  { clock, log }: { clock: Clock; log: Log },
+  { clock, log, prometheus }: DaemonParts,
 ): Promise<Daemon> {
   const origins = new Set(options.allowedOrigins);
   const listeners: Listener[] = [];
@@ -63,6 +72,7 @@ export async function startDaemon(
           callbackUri,
           gateway: gateway.handle,
           askProgram: programs.ask,
+          prometheus,
         });
       });
       listeners.push(listener);

@@ -1,50 +1,85 @@
-import { type Logger, pino } from 'pino';
-import { BrokerError } from './errors.ts';
+import { createRequire } from 'node:module';
+import { type DestinationStream, type Logger, pino } from 'pino';
+import { redacted, withoutCredentials } from './redact.ts';
+import { requestIds } from './request-context.ts';
 
-export type Log = Logger;
+/** Without loggers of its own: their fields would pass the redaction by. */
+export type Log = Pick<Logger, 'error' | 'warn' | 'info' | 'debug' | 'isLevelEnabled'>;
 
 export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/**
- * Field names whose values never reach a log line, at the top or one level down. Secrets are `Secret` objects
- * that print as fingerprints already; this list is the second net, for wire objects that hold plain strings.
- */
-const REDACTED = [
-  'access_token',
-  'refresh_token',
-  'id_token',
-  'client_secret',
-  'registration_access_token',
-  'code_verifier',
-  'authorization',
-  'cookie',
-];
+export const LOG_FORMATS = ['json', 'pretty', 'auto'] as const;
+/** `auto`: pretty where a person looks, that is when stderr is a terminal; else JSON. */
+export type LogFormat = (typeof LOG_FORMATS)[number];
 
-/** JSON lines on stderr; stdout belongs to results. */
-export function createLog(level: LogLevel): Log {
+export interface LogOptions {
+  /** Default `json`. */
+  format?: LogFormat;
+  /** Whether pretty lines have colours. Default false. */
+  hasColour?: boolean;
+  /** Where the lines go. Default stderr. */
+  destination?: DestinationStream;
+}
+
+/** Lines on stderr; stdout belongs to results. Each says for which request it was written, if it was for one. */
+export function createLog(
+  level: LogLevel,
+  {
+    format = 'json',
+    hasColour = false,
+    destination = pino.destination({ fd: 2, sync: true }),
+  }: LogOptions = {},
+): Log {
+  const isPretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY === true);
   return pino(
     {
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-      redact: REDACTED.flatMap((name) => [name, `*.${name}`]),
-      serializers: { err: describeError },
+      mixin: requestIds,
+      formatters: {
+        level: (label) => ({ level: label }),
+        log: (fields) => redacted(fields) as Record<string, unknown>,
+      },
+      // What `redacted` has made of it.
+      serializers: { err: (described: unknown) => described },
+      hooks: { logMethod: cleanWords },
     },
-    pino.destination({ fd: 2, sync: true }),
+    isPretty ? prettier(destination, hasColour) : destination,
   );
 }
 
-/**
- * Errors without `cause`: causes of the OAuth libraries carry whole response bodies, tokens included. And without a
- * stack where the failure is one of the world's and its message says it all.
- */
-function describeError(error: unknown): unknown {
-  if (!(error instanceof Error)) return { message: String(error) };
-  if (error instanceof BrokerError && error.code !== 'internal')
-    return { code: error.code, message: error.message };
-  const { name, message, stack } = error;
-  const code = (error as { code?: unknown }).code;
-  return { name, message, ...(typeof code === 'string' ? { code } : {}), stack };
+/** Words of a line are no field, so the formatter above does not see them; of an error alone, pino makes words. */
+function cleanWords(this: Log, [first, ...rest]: unknown[], method: (...given: unknown[]) => void): void {
+  const given =
+    first instanceof Error && rest.length === 0 ? [{ err: first }, first.message] : [first, ...rest];
+  method.apply(
+    this,
+    given.map((each) => (typeof each === 'string' ? withoutCredentials(each) : each)),
+  );
+}
+
+/** Lines for people: one each, but for stacks. What makes them is loaded with the first. */
+function prettier(destination: DestinationStream, colorize: boolean): DestinationStream {
+  let pretty: ((entry: unknown) => string) | undefined;
+  return {
+    write(line) {
+      pretty ??= loadPretty(colorize);
+      destination.write(pretty(JSON.parse(line, (name, value) => harmless(name, value))));
+    },
+  };
+}
+
+function loadPretty(colorize: boolean): (entry: unknown) => string {
+  // Synchronous, because the line that needs it is written now.
+  const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as typeof import('pino-pretty');
+  return prettyFactory({ colorize, singleLine: true, translateTime: 'SYS:HH:MM:ss' });
+}
+
+/** In JSON they are escaped; here they could move the cursor of the terminal, or look like another line. */
+function harmless(name: string, value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  const text = name === 'stack' ? value.replace(/[^\S\n]+/g, ' ') : value.replace(/\s+/g, ' ');
+  return text.replace(/(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
 }

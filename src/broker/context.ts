@@ -5,6 +5,7 @@ import type { RecoveryPolicy } from '../core/recovery.ts';
 import type { TokenSet } from '../core/token-set.ts';
 import type { BrokerError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
 import type { FetchFor } from '../oauth/http.ts';
 import type { StoredConnection } from '../vault/connections.ts';
 import type { Vault } from '../vault/index.ts';
@@ -21,6 +22,7 @@ export interface Context {
   /** The way to providers, for what may be in the private network and for what must not. */
   fetchFor: FetchFor;
   log: Log;
+  metrics: Metrics;
   metadata: MetadataSource;
   refresher: Refresher;
   handOuts: HandOuts;

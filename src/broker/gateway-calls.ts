@@ -1,4 +1,6 @@
 /** Calls through the gateway, as the audit trail tells of them. */
+import type { CallVerdict, Metrics } from '../metrics.ts';
+import { requestIds } from '../request-context.ts';
 import type { AuditRecord } from '../vault/audit.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
 
@@ -29,15 +31,42 @@ export interface GatewayCall {
 }
 
 /** Writes down a call that went through, at most 100 ms late. */
-export function noteCall({ handOuts }: Context, caller: Caller, call: GatewayCall): void {
+export function noteCall({ handOuts, metrics }: Context, caller: Caller, call: GatewayCall): void {
+  count(metrics, call);
   const { connectionId } = call;
   const agentName = caller.kind === 'agent' ? caller.agent.name : undefined;
   handOuts.add({ connectionId, agentName, record: recordOf(caller, call) });
 }
 
 /** Writes down a call that was refused, before the agent is told. */
-export async function noteRefusedCall({ vault }: Context, caller: Caller, call: GatewayCall): Promise<void> {
+export async function noteRefusedCall(
+  { vault, metrics }: Context,
+  caller: Caller,
+  call: GatewayCall,
+): Promise<void> {
+  count(metrics, call);
   await vault.transaction(() => vault.audit.append(recordOf(caller, call)));
+}
+
+/** What was refused at the door may be anybody's invention: only a connection that was opened is told by name. */
+function count(
+  metrics: Metrics,
+  { connection, connectionId, method, outcome, durationMs }: GatewayCall,
+): void {
+  const known = connectionId === undefined ? undefined : connection;
+  // A stream that waits for whatever the server may say is open for hours, and no slow call.
+  metrics.gatewayCall(known, verdictOf(outcome), method === 'GET' ? undefined : durationMs);
+}
+
+/** Codes of refusals; a message refused together with another was not sent either. */
+const DENIED = new Set([
+  ...['forbidden', 'not_sent', 'not_found', 'session_unknown'],
+  ...['bad_request', 'parse_error', 'header_mismatch'],
+]);
+
+function verdictOf(outcome: string): CallVerdict {
+  if (outcome === 'ok') return 'allowed';
+  return DENIED.has(outcome) ? 'denied' : 'failed';
 }
 
 function recordOf(caller: Caller, call: GatewayCall): AuditRecord {
@@ -58,6 +87,7 @@ function recordOf(caller: Caller, call: GatewayCall): AuditRecord {
       bytes,
       duration_ms: durationMs,
       ...(token === null ? {} : { token }),
+      ...requestIds(),
     },
   };
 }

@@ -60,6 +60,7 @@ export async function openUpstream(
   if (!server)
     throw new BrokerError('not_found', `there is no connection ${name} for this agent`, { connection: name });
   const { granted, holder, token } = await obtainHeaders(context, caller, stored, query);
+  context.metrics.tokenIssued(name, 'gateway');
   return {
     caller,
     connection: name,

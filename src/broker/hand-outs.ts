@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import { forNobody } from '../request-context.ts';
 import { markAgentUsed } from '../vault/agents.ts';
 import type { AuditRecord } from '../vault/audit.ts';
 import { markUsed } from '../vault/connections.ts';
@@ -26,6 +27,8 @@ export interface HandOut {
 
 export interface HandOuts {
   add(handOut: HandOut): void;
+  /** How many are not written yet. */
+  waiting(): number;
   /** Writes what is waiting. Nothing may be added any more. */
   close(): Promise<void>;
 }
@@ -72,8 +75,9 @@ export function createHandOuts(vault: Vault, clock: Clock, log: Log): HandOuts {
   return {
     add(handOut) {
       waiting.push(handOut);
-      if (!isScheduled) void flushSoon();
+      if (!isScheduled) void forNobody(flushSoon);
     },
+    waiting: () => waiting.length,
     async close() {
       closing.abort();
       await flush();

@@ -45,7 +45,7 @@ export async function getHeaders(
   await requireNoProgram(context, stored);
   const { granted, holder, token } = await obtainHeaders(context, caller, stored, query);
   const detail = { generation: granted.generation, ...(token === null ? {} : { token }) };
-  handedOut(context, caller, holder, name, detail);
+  handedOut(context, caller, holder, name, 'headers', detail);
   return granted;
 }
 

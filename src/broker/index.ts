@@ -1,8 +1,10 @@
 import { type Clock, systemClock } from '../clock.ts';
 import type { Settings } from '../config.ts';
 import { parseConnectionName } from '../core/names.ts';
+import { DEFAULT_AUTH_FAILURES, type RateLimit } from '../core/rate-limit.ts';
 import type { StepUp } from '../core/step-up.ts';
 import type { Log } from '../log.ts';
+import { type Metrics, NO_METRICS } from '../metrics.ts';
 import { createFetch, type Fetch, type FetchFor } from '../oauth/http.ts';
 import type { Secret } from '../secret.ts';
 import { listConnections } from '../vault/connections.ts';
@@ -26,7 +28,7 @@ import {
 } from './agents.ts';
 import { startRetention } from './audit-retention.ts';
 import { type AuditServices, createAuditServices } from './audit-services.ts';
-import { type Authenticate, createAuthenticate } from './authenticate.ts';
+import { createEntrance, type Entrance } from './authenticate.ts';
 import { type Backups, createBackups } from './backups.ts';
 import { type CheckOptions, type CheckView, check } from './check.ts';
 import { type ConnectionView, listFor, showFor } from './connections.ts';
@@ -50,18 +52,14 @@ import type { LogoutView } from './logout-one.ts';
 import { createMemory } from './memory.ts';
 import { createMetadataSource } from './metadata.ts';
 import { createNoticeServices, type NoticeServices } from './notice-services.ts';
+import { createObservability, type Observability } from './observability.ts';
 import { announce } from './presence.ts';
 import { createRefresher } from './refresh.ts';
 import { refreshNow } from './refresh-now.ts';
 import { createRescue } from './rescue.ts';
 import { startScheduler } from './scheduler.ts';
 import { stepUp, type UpstreamRefusal } from './step-up.ts';
-import {
-  authenticateClient,
-  type ClientCredentials,
-  type ClientWish,
-  tokenForClient,
-} from './token-for-client.ts';
+import { type ClientWish, tokenForClient } from './token-for-client.ts';
 import { type GrantedToken, getToken, type TokenQuery } from './tokens.ts';
 import { createWebLogins, type WebLogins } from './web-login.ts';
 
@@ -74,6 +72,10 @@ export interface BrokerOptions {
   isResident?: boolean;
   /** How long a daemon keeps the audit trail. Undefined: for ever. */
   auditKeepMs?: number | undefined;
+  /** Keys an address may have refused; null: any number. Default 10 a minute. */
+  authFailures?: RateLimit | null | undefined;
+  /** Who counts. Default: nobody. */
+  metrics?: Metrics;
   /** Seams, for tests. */
   clock?: Clock;
   fetch?: Fetch;
@@ -118,11 +120,8 @@ export interface Broker {
     set(name: string, wishes: AgentWishes): Promise<ChangedAgent>;
     rotate(name: string, overlapMs?: number): Promise<RotatedKey>;
     revoke(name: string): Promise<void>;
-    /** The agent of a key, one request counted: once for each request. Throws `unauthenticated`, `rate_limited`. */
-    authenticate: Authenticate;
-    /** The same for an agent that also says its name. */
-    authenticateClient(client: ClientCredentials): Promise<Caller>;
-  };
+  } & Omit<Entrance, 'close'>;
+  observability: Observability;
   keys: {
     status(): Promise<KeyStatusView>;
     rotate(options: RotateOptions): Promise<RotationView>;
@@ -140,7 +139,7 @@ export interface Broker {
 
 /** Opens the vault and wires the services. Throws what `openVault` throws. */
 export async function openBroker(options: BrokerOptions): Promise<Broker> {
-  const { settings, log, create, isResident = false, clock = systemClock } = options;
+  const { settings, log, create, isResident = false, clock = systemClock, metrics = NO_METRICS } = options;
   const fetchFor = options.fetch ? () => options.fetch as Fetch : networks(settings);
   const { database: path, masterKey } = settings;
   const vault = await openVault({ path, masterKey, clock, create });
@@ -148,11 +147,15 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const stop = new AbortController();
   const lifetime = { isResident, stopping: stop.signal };
   const rescue = createRescue({ vault, clock, log }, settings.rescueDirectories);
-  const parts = { vault, clock, fetchFor, log, metadata, rescue, lifetime, unsaved: new Set<string>() };
+  const unsaved = new Set<string>();
+  const parts = { vault, clock, fetchFor, log, metrics, metadata, rescue, lifetime, unsaved };
   const refresher = createRefresher(parts);
   const handOuts = createHandOuts(vault, clock, log);
   const context: Context = { ...parts, refresher, handOuts, memory: createMemory(vault) };
-  const authenticate = createAuthenticate(context);
+  const { close: closeEntrance, ...entrance } = createEntrance(
+    context,
+    options.authFailures === undefined ? DEFAULT_AUTH_FAILURES : options.authFailures,
+  );
   const webLogins = createWebLogins(context);
   const notices = createNoticeServices(context);
   const presence = isResident ? await announceOrClose(parts) : undefined;
@@ -187,9 +190,9 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       set: (name, wishes) => setAgent(context, name, wishes),
       rotate: (name, overlapMs) => rotateKey(context, name, overlapMs),
       revoke: (name) => revoke(context, name),
-      authenticate,
-      authenticateClient: (client) => authenticateClient(context, authenticate, client),
+      ...entrance,
     },
+    observability: createObservability(context, scheduler),
     keys: {
       status: () => keyStatus(context),
       rotate: (options) => rotateKeys(context, options),
@@ -207,6 +210,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       await webLogins.idle();
       await notices.stop();
       try {
+        await closeEntrance();
         await handOuts.close();
         await presence?.leave();
       } finally {

@@ -29,7 +29,7 @@ const POLL_MS = 50;
 const PATIENCE_MS = 20_000;
 
 type Parts = Pick<Context, 'vault' | 'clock' | 'log'>;
-type WaitingParts = Parts & Pick<Context, 'lifetime'>;
+type WaitingParts = Parts & Pick<Context, 'lifetime' | 'metrics'>;
 
 /** The lease that guards the secrets of a connection. */
 export const leaseOf = (connectionName: string) => `connection:${connectionName}`;
@@ -60,7 +60,10 @@ export async function withLease<T>(
     // One that ends later than any can was taken before the clock was set back; a holder at work had renewed it.
     const latestEnd = isPatienceOver ? now + LEASE_MS : undefined;
     const lease = await vault.transaction(() => takeLease(name, vault.owner, now, LEASE_MS, latestEnd));
-    if (lease) return hold(parts, lease, work);
+    if (lease) {
+      parts.metrics.leaseTaken(waitedMs);
+      return hold(parts, lease, work);
+    }
     if (waitedMs >= PATIENCE_MS) onLongWait();
     // Nothing was begun: who is told to stop need not wait for others.
     if (isPatienceOver || lifetime.stopping.aborted) {

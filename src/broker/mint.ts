@@ -22,6 +22,7 @@ import {
 } from '../vault/connections.ts';
 import type { Server } from '../vault/servers.ts';
 import type { Flight, RefreshParts } from './context.ts';
+import { countRefresh } from './count-refresh.ts';
 import { type Asked, exchangeFile, exchangeIdentity } from './exchange.ts';
 import { gone, stateError } from './state-errors.ts';
 
@@ -70,10 +71,13 @@ export async function mint(
 }
 
 async function attempt(parts: RefreshParts, minting: Minting): Promise<Outcome> {
+  const askedAt = parts.clock.now();
   const asked = await request(parts, minting).catch(notAsked);
+  const verdict =
+    'refusal' in asked ? asked.refusal : judgeRefresh(asked.answer, minting.server.settings.deadTokenErrors);
+  countRefresh(parts, minting.stored.name, verdict, askedAt);
   if ('refusal' in asked) return asked;
   const { answer, provider } = asked;
-  const verdict = judgeRefresh(answer, minting.server.settings.deadTokenErrors);
   if (verdict.verdict === 'success') return read(answer, parts.clock.now());
   // Perhaps the server has moved: the next attempt looks for its token endpoint again.
   const isAnswered = verdict.verdict !== 'not_processed' && verdict.verdict !== 'unknown';

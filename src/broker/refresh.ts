@@ -20,6 +20,7 @@ import { isLiving } from '../vault/owner.ts';
 import { hasUnanswered, isOnRecord, openRotation } from '../vault/rotations.ts';
 import { findServer } from '../vault/servers.ts';
 import type { Flight, Refresher, RefreshParts } from './context.ts';
+import { countRefresh } from './count-refresh.ts';
 import { leaseOf, withLease } from './lease.ts';
 import { anotherManner, type Manner, rememberManner } from './manner.ts';
 import { mint } from './mint.ts';
@@ -162,6 +163,7 @@ async function refreshOnce(
   });
   if (!isKept) throw isOurs ? notKept(stored) : lost(stored);
 
+  const presentedAt = clock.now();
   const answer = await presentRefreshToken({
     ...{ metadata, clientId: client.clientId, auth, refreshToken },
     resource: settings.resourceParameter === 'send' ? server.resource : undefined,
@@ -172,6 +174,7 @@ async function refreshOnce(
   reached('refresh.answered');
   const verdict = judgeRefresh(answer, settings.deadTokenErrors);
   log.info({ connection: stored.name, generation: stored.generation, ...verdict }, 'refresh answered');
+  countRefresh(parts, stored.name, verdict, presentedAt);
   // Perhaps the server has moved: the next attempt looks for its token endpoint again.
   if (isNotFound(answer)) await parts.metadata.forget(client.issuer);
   const presented = { stored, tokens, rotation, flight, recovery: settings.recovery };

@@ -6,22 +6,12 @@
  */
 import { parseConnectionName } from '../core/names.ts';
 import { BrokerError, printable } from '../errors.ts';
-import type { Secret } from '../secret.ts';
 import { listConnections } from '../vault/connections.ts';
 import { findServer, type Server } from '../vault/servers.ts';
 import { isVisible } from './access.ts';
-import { type Authenticate, unauthenticated } from './authenticate.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
 import { listDerived } from './identity.ts';
 import { type GrantedToken, getToken } from './tokens.ts';
-
-/** An agent as an OAuth client knows itself. */
-export interface ClientCredentials {
-  /** The agent's name. */
-  clientId: string;
-  /** The agent's key. */
-  clientSecret: Secret;
-}
 
 /** What the token is to be for. With nothing said: the only connection the agent may use. */
 export interface ClientWish {
@@ -52,22 +42,6 @@ const CONNECTION_SCOPE = 'connection:';
 const MOST_NAMED = 20;
 
 /**
- * The agent of these credentials. Throws `unauthenticated` for a key that is unknown, revoked, expired or another
- * agent's: all alike.
- */
-export async function authenticateClient(
-  context: Context,
-  authenticate: Authenticate,
-  { clientId, clientSecret }: ClientCredentials,
-): Promise<Caller> {
-  const agent = await authenticate(clientSecret);
-  const caller: Caller = { kind: 'agent', agent };
-  if (agent.name === clientId) return caller;
-  await record(context, caller, 'authenticate', 'unauthenticated', { client_id: printable(clientId) });
-  throw unauthenticated();
-}
-
-/**
  * Hands out the token of the connection the client means. Refusals are on disk before the answer.
  *
  * Throws `not_found` (nothing the agent may see is meant), `bad_request` (more than one is), and what `getToken`
@@ -81,11 +55,11 @@ export async function tokenForClient(
   const asked: Asked = { names: namedIn(wish.scope), resources: [...new Set(wish.resources)] };
   const [name = ''] = asked.names;
   const isNameAlone = asked.names.length === 1 && asked.resources.length === 0;
-  if (isNameAlone && parseConnectionName(name)) return getToken(context, caller, name);
+  if (isNameAlone && parseConnectionName(name)) return getToken(context, caller, name, {}, 'oauth');
   const candidates = await candidatesFor(context, caller);
   const meant = select(candidates, asked);
   const [only, ...others] = meant;
-  if (only && others.length === 0) return getToken(context, caller, only.name);
+  if (only && others.length === 0) return getToken(context, caller, only.name, {}, 'oauth');
   const error = refusal(candidates, meant, asked);
   const detail = { resource: shortened(asked.resources), named: shortened(asked.names) };
   await record(context, caller, 'token', error.code, detail);

@@ -7,6 +7,8 @@ import { RESTORED } from '../core/restored.ts';
 import { attemptAt } from '../core/schedule.ts';
 import { isBearer } from '../core/token-set.ts';
 import { BrokerError } from '../errors.ts';
+import type { Door } from '../metrics.ts';
+import { requestIds } from '../request-context.ts';
 import type { Secret } from '../secret.ts';
 import type { AuditRecord } from '../vault/audit.ts';
 import { findConnectionById, openTokenSet, type StoredConnection } from '../vault/connections.ts';
@@ -49,11 +51,12 @@ export async function getToken(
   caller: Caller,
   name: string,
   query: TokenQuery = {},
+  door: Door = 'token',
 ): Promise<GrantedToken> {
   const stored = await findFor(context, caller, name, 'token');
   await requireNoProgram(context, stored);
   const { granted, holder } = await obtainToken(context, caller, stored, query);
-  handedOut(context, caller, holder, name, {
+  handedOut(context, caller, holder, name, door, {
     generation: granted.generation,
     token: granted.accessToken.fingerprint(),
   });
@@ -227,14 +230,19 @@ export function serverOf(
 
 /** Writes down who got what. */
 export function handedOut(
-  { handOuts }: Context,
+  { handOuts, metrics }: Context,
   caller: Caller,
   { id }: StoredConnection,
   connection: string,
+  door: Door,
   detail: NonNullable<AuditRecord['detail']>,
 ): void {
   const agentName = caller.kind === 'agent' ? caller.agent.name : undefined;
-  const record = { actor: actorOf(caller), action: 'token', connection, outcome: 'ok', detail };
+  const record = {
+    ...{ actor: actorOf(caller), action: 'token', connection, outcome: 'ok' },
+    detail: { ...detail, ...requestIds() },
+  };
+  metrics.tokenIssued(connection, door);
   handOuts.add({ connectionId: id, agentName, record });
 }
 

@@ -1,9 +1,8 @@
 /** The command line: the tree of commands, and the one place where an error becomes words and an exit code. */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { environmentName } from '../config.ts';
 import { BrokerError, systemCode } from '../errors.ts';
-import { LOG_LEVELS } from '../log.ts';
+import { LOG_FORMATS, LOG_LEVELS } from '../log.ts';
 import { addCommand } from './commands/add.ts';
 import { agentCommand } from './commands/agent.ts';
 import { auditCommand } from './commands/audit.ts';
@@ -33,6 +32,7 @@ import { EXIT_INTERNAL, EXIT_NOT_STARTED, EXIT_USAGE, exitCodeFor } from './exit
 import { fillOptions, isOnlyTyped, optionName } from './option-sources.ts';
 import { endStatus, startStatus } from './status-line.ts';
 import { resultJson, say, sayError, switchColourOff } from './terminal.ts';
+import { readVersion } from './version.ts';
 
 /** Runs the command line and sets the exit code. Never rejects. */
 export async function main(argv: string[]): Promise<void> {
@@ -79,6 +79,11 @@ export function buildProgram(): Command {
     .option('--master-key-file <file>', 'key that opens the vault, if not made by the broker itself')
     .option('--ca-file <file>', 'further certificate authorities to trust (PEM)')
     .addOption(new Option('--log-level <level>', 'what to log on stderr').choices(LOG_LEVELS).default('warn'))
+    .addOption(
+      new Option('--log-format <format>', 'how: auto is pretty on a terminal, else JSON lines')
+        .choices(LOG_FORMATS)
+        .default('auto'),
+    )
     .option('--no-color', 'no colours')
     .addHelpText('after', EXAMPLES)
     .hook('preAction', (_program, command) => prepareOptions(command));
@@ -176,9 +181,4 @@ function report(error: unknown, asJson: boolean): number {
 function internalError(error: unknown): string {
   const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return `internal error: ${what}\n  → this is a fault of the broker; please report it with the lines above`;
-}
-
-function readVersion(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

@@ -2,10 +2,10 @@
 import type { Command } from 'commander';
 import type { Broker } from '../broker/index.ts';
 import { type GlobalOptions, readSettings, type Settings } from '../config.ts';
-import { createLog, type Log, type LogLevel } from '../log.ts';
+import { createLog, type Log, type LogFormat, type LogLevel } from '../log.ts';
 import { EXIT_INTERRUPTED } from './exit-codes.ts';
 import { onStop } from './signals.ts';
-import { say } from './terminal.ts';
+import { isColoured, say } from './terminal.ts';
 
 export interface Session {
   settings: Settings;
@@ -15,12 +15,19 @@ export interface Session {
 /** Options all commands share. */
 interface SharedOptions extends GlobalOptions {
   logLevel: LogLevel;
+  logFormat: LogFormat;
 }
 
 /** Settings and log for this command. */
 export function openSession(command: Command): Session {
   const options = command.optsWithGlobals<SharedOptions>();
-  return { settings: readSettings(options), log: createLog(options.logLevel) };
+  return {
+    settings: readSettings(options),
+    log: createLog(options.logLevel, {
+      format: options.logFormat,
+      hasColour: isColoured(process.stderr),
+    }),
+  };
 }
 
 /**

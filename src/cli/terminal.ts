@@ -56,6 +56,11 @@ export function paint(style: Style, text: string, stream: NodeJS.WriteStream = p
   return isColourOff ? text : styleText(style, text, { stream });
 }
 
+/** Whether the stream shows colour. */
+export function isColoured(stream: NodeJS.WriteStream): boolean {
+  return paint('red', 'x', stream) !== 'x';
+}
+
 /** Rows as columns. Empty cells are shown as a dash. Colours may be in the cells: they do not count. */
 export function table(header: string[], rows: string[][]): string {
   const cells = [header, ...rows].map((row) => row.map((cell) => (cell === '' ? '-' : cell)));

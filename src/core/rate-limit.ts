@@ -14,6 +14,9 @@ export interface RateLimit {
   per: 's' | 'm' | 'h';
 }
 
+/** Keys an address may have refused: as many as a person with a wrong one tries, and too few to guess one. */
+export const DEFAULT_AUTH_FAILURES: RateLimit = { requests: 10, per: 'm' };
+
 /** What is left of a limit. */
 export interface Bucket {
   limit: RateLimit;

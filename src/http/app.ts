@@ -3,6 +3,7 @@ import type { RequestListener } from 'node:http';
 import express, { type Express, type Request } from 'express';
 import type { AskProgram } from '../broker/check-probe.ts';
 import type { Broker } from '../broker/index.ts';
+import type { Prometheus } from '../broker/prometheus.ts';
 import type { Clock } from '../clock.ts';
 import { CALLBACK_ROUTE } from '../core/callback-uri.ts';
 import type { Log } from '../log.ts';
@@ -12,7 +13,9 @@ import { connectionRoutes } from './connections.ts';
 import { type GatewayHandler, gatewayRoute } from './gateway-route.ts';
 import { type GuardOptions, guard } from './guard.ts';
 import { loginRoutes } from './logins.ts';
+import { metricsRoute } from './metrics.ts';
 import { oauthRoutes } from './oauth-token.ts';
+import { observeRequests } from './observe-requests.ts';
 import { answerWithProblem, noSuchRoute } from './problem.ts';
 
 export interface AppOptions extends GuardOptions {
@@ -27,19 +30,24 @@ export interface AppOptions extends GuardOptions {
   askProgram: AskProgram;
   /** Where browsers come back after a login. Undefined: nowhere. */
   callbackUri: () => string | undefined;
+  /** Undefined: nobody counts, and there is no `/metrics`. */
+  prometheus?: Prometheus | undefined;
 }
 
 /** The handler for one listener. Calls of the gateway, which may be many, do not pass through the app. */
 export function createHandler(options: AppOptions): RequestListener {
   const app = createApp(options);
   const answerGateway = gatewayRoute(options);
-  return (request, response) => {
+  const { clock, log, broker } = options;
+  const handler: RequestListener = (request, response) => {
     if (!answerGateway(request, response)) app(request, response);
   };
+  return observeRequests(handler, { clock, log, metrics: broker.observability.metrics });
 }
 
 function createApp(options: AppOptions): Express {
-  const { broker, clock, log, hosts, origins, baseUrl, callbackUri, gateway, askProgram } = options;
+  const { broker, clock, log, hosts, origins, baseUrl, callbackUri, gateway, askProgram, prometheus } =
+    options;
   const app = express();
   app.disable('x-powered-by');
   // Answers are not to be stored, so a tag for comparing stored copies is wasted work.
@@ -57,6 +65,7 @@ function createApp(options: AppOptions): Express {
   });
   app.use(oauthRoutes({ broker, clock, log, baseUrl }));
   app.get(CALLBACK_ROUTE, callbackRoute(broker, callbackUri));
+  if (prometheus) app.get('/metrics', authenticate(broker), metricsRoute(broker, prometheus));
   app.use('/v1/connections', authenticate(broker), connectionRoutes(broker, clock, askProgram));
   app.use('/v1/logins', authenticate(broker), loginRoutes(broker, callbackUri));
   // Names that are written in another way than `gatewayRoute` takes, such as with %40.

@@ -5,7 +5,8 @@
  * in silence could mean a token for something else than the client wanted.
  */
 import type { IncomingHttpHeaders } from 'node:http';
-import type { ClientCredentials, ClientWish } from '../broker/token-for-client.ts';
+import type { ClientCredentials } from '../broker/authenticate.ts';
+import type { ClientWish } from '../broker/token-for-client.ts';
 import { Secret } from '../secret.ts';
 
 /** A request as it stands, before anybody is known. */

@@ -49,7 +49,7 @@ export function gatewayRoute({
     let caller: Caller;
     try {
       requireLocal(request.headers, guard);
-      caller = await callerFrom(broker, request.headers);
+      caller = await callerFrom(broker, request);
     } catch (error) {
       sendProblem(request, response, error, log);
       return;

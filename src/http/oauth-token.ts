@@ -15,6 +15,7 @@ import { toTokenView } from '../broker/token-view.ts';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { peerOf } from './authenticate.ts';
 import { invalidRequest, type OAuthRefusal, readTokenRequest } from './client-request.ts';
 import { toProblem } from './problem.ts';
 
@@ -73,8 +74,11 @@ export function oauthRoutes({ broker, clock, log, baseUrl }: OAuthOptions): Rout
     form,
     async (request: Request, response: Response) => {
       const asked = readTokenRequest(request.headers, String(request.body ?? ''));
-      if ('refused' in asked) return refuse(response, asked.refused);
-      const caller = await broker.agents.authenticateClient(asked.client);
+      if ('refused' in asked) {
+        await noteRefusedKey(broker, request, asked.refused);
+        return refuse(response, asked.refused);
+      }
+      const caller = await broker.agents.authenticateClient(asked.client, peerOf(request));
       if (asked.grantType !== 'client_credentials') return refuse(response, UNSUPPORTED_GRANT_TYPE);
       const token = await broker.tokenForClient(caller, asked);
       const { access_token, token_type, expires_in, scope } = toTokenView(token, clock.now());
@@ -84,6 +88,17 @@ export function oauthRoutes({ broker, clock, log, baseUrl }: OAuthOptions): Rout
   );
 
   return router;
+}
+
+/** What is wrong with the form is nobody's key. Throws `rate_limited`. */
+async function noteRefusedKey(
+  { agents }: Broker,
+  request: Request,
+  { error, isChallenge }: OAuthRefusal,
+): Promise<void> {
+  if (error !== 'invalid_client') return;
+  const isNone = request.headers.authorization === undefined && isChallenge === true;
+  await agents.refuse(isNone ? 'missing' : 'malformed', peerOf(request));
 }
 
 const UNSUPPORTED_GRANT_TYPE: OAuthRefusal = {

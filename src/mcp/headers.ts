@@ -1,5 +1,6 @@
 /** Which headers cross the gateway. What is not named here stays on its side. */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
+import { readTraceId } from '../core/trace-context.ts';
 import type { Secret } from '../secret.ts';
 
 /** Of an agent's request; besides these all that begin with `mcp-`. */
@@ -7,6 +8,9 @@ const REQUEST_HEADERS = new Set([
   ...['accept', 'accept-language', 'content-type', 'last-event-id'],
   ...['traceparent', 'tracestate', 'baggage'],
 ]);
+
+/** What belongs to a trace, which there is only where its first header can be read (W3C Trace Context §3.2). */
+const OF_A_TRACE = new Set(['traceparent', 'tracestate']);
 
 /** Of a server's answer. */
 const ANSWER_HEADERS = new Set([
@@ -27,8 +31,10 @@ export function requestHeaders(
   credential: Readonly<Record<string, Secret>>,
 ): Record<string, string> {
   const sent: Record<string, string> = {};
+  const isTraced = readTraceId(headers.traceparent) !== undefined;
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || !(name.startsWith('mcp-') || REQUEST_HEADERS.has(name))) continue;
+    if (!isTraced && OF_A_TRACE.has(name)) continue;
     sent[name] = Array.isArray(value) ? value.join(', ') : value;
   }
   sent['user-agent'] = 'mcp-token-broker';

@@ -11,6 +11,7 @@ import type { ProgramStart } from '../broker/program.ts';
 import type { Clock } from '../clock.ts';
 import { BrokerError, systemCode } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { forNobody } from '../request-context.ts';
 import { createLineReader } from './lines.ts';
 import type { JSONRPCMessage, PipeEnd } from './pipe.ts';
 import { createProgramLog } from './program-log.ts';
@@ -44,7 +45,8 @@ export async function startProgram(
 ): Promise<ProgramProcess> {
   const { connection } = start;
   const { deserializeMessage, serializeMessage } = await import('@modelcontextprotocol/server');
-  const child = await spawned(start);
+  // It serves whoever comes, and what it says belongs to no request.
+  const child = await forNobody(() => spawned(start));
   const { pid } = child;
   log.info({ connection, pid }, 'a program has started');
   let isEnding = false;

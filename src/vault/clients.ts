@@ -119,6 +119,14 @@ export function* listIssuers(): Steps<Map<string, string>> {
   return new Map(rows.map(({ id, issuer }) => [id, issuer]));
 }
 
+/** When secrets end that do, epoch ms, by row. */
+export function* listSecretEnds(): Steps<Map<string, number>> {
+  const rows = yield* query<{ id: string; ends: number }>(
+    'SELECT id, client_secret_expires_at AS ends FROM clients WHERE client_secret_expires_at IS NOT NULL',
+  );
+  return new Map(rows.map(({ id, ends }) => [id, ends]));
+}
+
 /** Forgets the client unless a connection or a login in flight still needs it. True when it is gone. */
 export function* deleteUnusedClient(rowId: string): Steps<boolean> {
   const row = yield* first(

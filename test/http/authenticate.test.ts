@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { shareDaemon, type TestDaemon } from '../support/daemon.ts';
 import { call } from '../support/http-call.ts';
 
@@ -59,6 +59,9 @@ describe('without a valid agent key', () => {
 });
 
 describe('an agent key', () => {
+  // What was refused before counts against this address no more.
+  beforeEach(() => test.world.clock.jump(60_000));
+
   it('may follow its scheme in any case (RFC 9110 §11.1)', async () => {
     const key = await test.addAgent({ name: 'case-bot' });
     expect((await as(`bearer ${key}`)).status).toBe(200);

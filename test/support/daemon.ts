@@ -1,6 +1,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import type { NewAgent } from '../../src/broker/agents.ts';
-import type { Broker } from '../../src/broker/index.ts';
+import type { Broker, BrokerOptions } from '../../src/broker/index.ts';
+import { createPrometheus } from '../../src/broker/prometheus.ts';
 import { type Daemon, type DaemonOptions, startDaemon } from '../../src/daemon.ts';
 import { createLog } from '../../src/log.ts';
 import { DAEMON_DEFAULTS } from './daemon-defaults.ts';
@@ -30,12 +31,14 @@ export interface TestDaemon {
 export async function startTestDaemon(
   options: Partial<DaemonOptions> = {},
   worldOptions: WorldOptions = {},
+  { log = createLog('silent'), ...brokerOptions }: Partial<BrokerOptions> = {},
 ): Promise<TestDaemon> {
   const world = await startWorld(worldOptions);
-  const broker = await world.openBroker();
+  const prometheus = createPrometheus({ version: '0.0.0-test', ofProcess: false });
+  const broker = await world.openBroker({ log, metrics: prometheus.metrics, ...brokerOptions });
   for (const name of ['demo', 'demo@alice'])
     await signIn(broker, world.authorizationServer, world.mcp.url, { name });
-  const seams = { clock: world.clock, log: createLog('silent') };
+  const seams = { clock: world.clock, log, prometheus };
   const daemon = await startDaemon(broker, { ...DAEMON_DEFAULTS, ...options }, seams);
   const [url = ''] = daemon.urls;
   const addAgent = async (agent: Partial<NewAgent> & { name: string }) => {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Broker, openBroker } from '../../src/broker/index.ts';
+import { type Broker, type BrokerOptions, openBroker } from '../../src/broker/index.ts';
 import { readSettings, type Settings } from '../../src/config.ts';
 import { createLog } from '../../src/log.ts';
 import {
@@ -22,7 +22,7 @@ export interface World {
   /** Path of the vault's SQLite file, for tests that look at it from outside. */
   vaultPath: string;
   /** Opens a broker on the vault of this home, made when it is not there yet. Closed with the world. */
-  openBroker(options?: { isResident?: boolean }): Promise<Broker>;
+  openBroker(options?: Partial<BrokerOptions>): Promise<Broker>;
   close(): Promise<void>;
 }
 

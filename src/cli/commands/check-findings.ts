@@ -8,7 +8,7 @@ import { systemClock } from '../../clock.ts';
 import type { CheckCode } from '../../core/check-policy.ts';
 import { sideBySide } from '../../core/side-by-side.ts';
 import { BrokerError } from '../../errors.ts';
-import type { Log } from '../../log.ts';
+import { createLog, type Log } from '../../log.ts';
 import { callDaemon } from '../daemon-client.ts';
 import { exitCodeFor } from '../exit-codes.ts';
 import { asOperator, type Session } from '../session.ts';
@@ -50,7 +50,7 @@ export async function findHere(
   if (!probe) return look(names, 1, (name) => broker.check(OPERATOR, name, options));
   const { createProgramProbe } = await import('../../mcp/program-probe.ts');
   // Programs write to stderr that they are fine; who checks wants to know only when they are not.
-  const heard = log.isLevelEnabled('info') ? log : log.child({}, { level: 'silent' });
+  const heard = log.isLevelEnabled('info') ? log : createLog('silent');
   const programs = createProgramProbe({ clock: systemClock, log: heard });
   try {
     const asked = { ...options, probe: programs.ask };

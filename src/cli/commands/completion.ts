@@ -1,4 +1,5 @@
 import { Argument, Command } from 'commander';
+import { createLog } from '../../log.ts';
 import { complete } from '../complete.ts';
 import { SCRIPTS, SHELLS, type Shell } from '../completion-scripts.ts';
 import { knownNames } from '../known-names.ts';
@@ -26,8 +27,8 @@ export function completeCommand(program: Command): Command {
     .description('what could come next on a command line, for the completion scripts')
     .argument('[words...]')
     .action(async (words: string[], _options: unknown, command: Command) => {
-      const { settings, log } = openSession(command);
-      log.level = 'silent';
+      const { settings } = openSession(command);
+      const log = createLog('silent');
       const { candidates, paths } = await complete(program, words, knownNames({ settings, log }));
       for (const { word, meaning } of candidates) result(meaning === '' ? word : `${word}\t${meaning}`);
       if (paths) result(`:${paths}`);

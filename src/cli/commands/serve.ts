@@ -1,13 +1,15 @@
-import { Command } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Broker } from '../../broker/index.ts';
 import { systemClock } from '../../clock.ts';
 import { DEFAULT_LISTEN } from '../../config.ts';
+import { DEFAULT_AUTH_FAILURES, formatRate, parseRate, type RateLimit } from '../../core/rate-limit.ts';
 import { BrokerError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { collect, fileMode } from '../arguments.ts';
 import { openSession } from '../session.ts';
 import { onStop } from '../signals.ts';
 import { say, succeed } from '../terminal.ts';
+import { readVersion } from '../version.ts';
 import { DEFAULT_KEEP_MS, keptFor } from './audit-options.ts';
 import { notifySettings } from './notify-options.ts';
 import { probeRequired, requireNames, tellConnections } from './serve-connections.ts';
@@ -25,6 +27,7 @@ interface ServeOptions {
   auditArguments?: boolean;
   require?: string[];
   auditKeep?: number;
+  authFailures: RateLimit | null;
 }
 
 /** `broker serve`: the daemon. */
@@ -43,6 +46,11 @@ export function serveCommand(): Command {
     .option('--audit-arguments', 'write down what agents call tools with, not only a hash of it')
     .option('--require <connection>', 'do not start unless it works (repeatable)', collect)
     .option('--audit-keep <duration>', 'how long what happened is kept (default: 400d; or forever)', keptFor)
+    .addOption(
+      new Option('--auth-failures <rate>', 'wrong keys an address may send, or none for no limit')
+        .argParser(readAuthFailures)
+        .default(DEFAULT_AUTH_FAILURES, formatRate(DEFAULT_AUTH_FAILURES)),
+    )
     .addHelpText(
       'after',
       '\nExamples:\n  broker serve\n  broker serve --listen 127.0.0.1:9000 --listen unix:/run/broker/broker.sock\n  broker serve --require coda',
@@ -50,22 +58,30 @@ export function serveCommand(): Command {
     .action(async (options: ServeOptions, command: Command) => run(options, command));
 }
 
+function readAuthFailures(value: string): RateLimit | null {
+  if (value === 'none') return null;
+  if (/^0+\//.test(value)) throw new InvalidArgumentError('write a rate such as 10/m, or none for no limit');
+  return parseRate(value);
+}
+
 async function run(options: ServeOptions, command: Command): Promise<void> {
   const { settings, log } = openSession(command);
   const { openBroker } = await import('../../broker/index.ts');
   const { startDaemon } = await import('../../daemon.ts');
   const { parseListenAddress } = await import('../../http/listen.ts');
+  const { createPrometheus } = await import('../../broker/prometheus.ts');
+  const { require: required = [], auditKeep: keepMs = DEFAULT_KEEP_MS, authFailures } = options;
+  requireNames(required);
   const notify = await notifySettings(command);
   const addresses = (options.listen ?? [DEFAULT_LISTEN]).map(parseListenAddress);
   const { promise: stopped, resolve: stop } = Promise.withResolvers<NodeJS.Signals>();
   onStop(stop);
 
-  const { require: required = [] } = options;
-  requireNames(required);
-
-  const keepMs = options.auditKeep ?? DEFAULT_KEEP_MS;
-  const auditKeepMs = Number.isFinite(keepMs) ? keepMs : undefined;
-  const broker = await openBroker({ settings, log, create: true, isResident: true, auditKeepMs });
+  const prometheus = createPrometheus({ version: readVersion(), ofProcess: true });
+  const broker = await openBroker({
+    ...{ settings, log, create: true, isResident: true, authFailures, metrics: prometheus.metrics },
+    auditKeepMs: Number.isFinite(keepMs) ? keepMs : undefined,
+  });
   const refusal = await whatIsMissing(broker, log, required, stopped);
   if (refusal !== undefined) {
     process.exitCode = refusal;
@@ -84,7 +100,7 @@ async function run(options: ServeOptions, command: Command): Promise<void> {
       insecureListen: options.insecureListen ?? false,
       auditArguments: options.auditArguments,
     },
-    { clock: systemClock, log },
+    { clock: systemClock, log, prometheus },
   ).catch(async (error: unknown) => {
     await broker.close();
     throw error;

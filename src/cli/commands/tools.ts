@@ -4,7 +4,7 @@ import type { RulesView } from '../../broker/tool-rules.ts';
 import { systemClock } from '../../clock.ts';
 import { type UnknownName, unknownNames } from '../../core/tool-names.ts';
 import { BrokerError, quote } from '../../errors.ts';
-import type { Log } from '../../log.ts';
+import { createLog, type Log } from '../../log.ts';
 import type { Offer } from '../../mcp/list-tools.ts';
 import type { ToolReport } from '../../mcp/tool-report.ts';
 import type { Upstream } from '../../mcp/upstream.ts';
@@ -133,7 +133,7 @@ function askerOf(broker: Broker, log: Log): Asked['ask'] {
     const { createUpstreams } = await import('../../mcp/upstreams.ts');
     const { readOffer } = await import('../../mcp/tool-report.ts');
     // Programs write to stderr that they are fine; who looks at tools wants to know only when they are not.
-    const heard = log.isLevelEnabled('info') ? log : log.child({}, { level: 'silent' });
+    const heard = log.isLevelEnabled('info') ? log : createLog('silent');
     const { upstream, close } = createUpstreams({ broker, clock: systemClock, log: heard });
     let isProgram = false;
     const noticed: Upstream = (access, request) => {
