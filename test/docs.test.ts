@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { FAULT_ROWS } from './reliability/fault-matrix.ts';
+import { DOCUMENT, OPERATIONS } from './support/openapi.ts';
 
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
 
@@ -115,19 +116,23 @@ describe('docs/dependencies.md', () => {
 });
 
 describe('docs/api.md', () => {
-  test('has a section for each route of the daemon', () => {
-    const text = read('docs/api.md');
-    for (const [room, least] of [
-      ['connections', 5],
-      ['logins', 2],
-    ] as const) {
-      const routes = [...read(`src/http/${room}.ts`).matchAll(/router\.(get|post|delete)\(\s*'([^']+)'/g)];
-      expect(routes.length).toBeGreaterThanOrEqual(least);
-      for (const [, method = '', path = ''] of routes) {
-        const route = `${method.toUpperCase()} /v1/${room}${path === '/' ? '' : path.replace(/:(\w+)/, '{$1}')}`;
-        expect(text).toContain(`\`${route}\``);
-      }
-    }
-    expect(text).toContain('`GET /oauth/callback`');
+  test('has a heading for each operation of /openapi.json, and for none that is not there', () => {
+    const headings = [...read('docs/api.md').matchAll(/^## (.+)$/gm)].map(([, heading = '']) => heading);
+    const described = headings.flatMap((heading) =>
+      [...heading.matchAll(/`([A-Z]+ \/[^`]*)`/g)].map(([, route = '']) => route),
+    );
+    const operations = OPERATIONS.map(({ title }) => title);
+    expect(described.length).toBeGreaterThan(18);
+    expect(described.sort()).toEqual(operations.sort());
+  });
+});
+
+describe('/openapi.json', () => {
+  test('has each code that only the gateway answers with', () => {
+    const { GatewayError } = DOCUMENT.components.schemas;
+    const text = JSON.stringify(GatewayError);
+    const codes = membersOf('src/mcp/refusal.ts', 'RefusalCode');
+    expect(codes.length).toBeGreaterThan(3);
+    for (const code of [...codes, 'cancelled', 'login_renewed']) expect(text).toContain(`"${code}"`);
   });
 });

@@ -16,6 +16,7 @@ import { loginRoutes } from './logins.ts';
 import { metricsRoute } from './metrics.ts';
 import { oauthRoutes } from './oauth-token.ts';
 import { observeRequests } from './observe-requests.ts';
+import { openApiRoute } from './openapi/route.ts';
 import { answerWithProblem, noSuchRoute } from './problem.ts';
 
 export interface AppOptions extends GuardOptions {
@@ -45,7 +46,8 @@ export function createHandler(options: AppOptions): RequestListener {
   return observeRequests(handler, { clock, log, metrics: broker.observability.metrics });
 }
 
-function createApp(options: AppOptions): Express {
+/** All routes but those of the gateway that `gatewayRoute` takes. */
+export function createApp(options: AppOptions): Express {
   const { broker, clock, log, hosts, origins, baseUrl, callbackUri, gateway, askProgram, prometheus } =
     options;
   const app = express();
@@ -63,6 +65,7 @@ function createApp(options: AppOptions): Express {
       .type('text/plain')
       .send(`${status}\n`);
   });
+  app.get('/openapi.json', openApiRoute(baseUrl));
   app.use(oauthRoutes({ broker, clock, log, baseUrl }));
   app.get(CALLBACK_ROUTE, callbackRoute(broker, callbackUri));
   if (prometheus) app.get('/metrics', authenticate(broker), metricsRoute(broker, prometheus));

@@ -12,8 +12,9 @@ import { callerOf } from './authenticate.ts';
 /** Requests are a few numbers; anything larger is a mistake. */
 export const BODY_LIMIT = '16kb';
 
-const Seconds = z.coerce.number().int().min(0).max(31_536_000);
-const TokenQuery = z.strictObject({ min_ttl: Seconds.optional() });
+const Seconds = z.int().min(0).max(31_536_000);
+/** In a query all is text. */
+const TokenQuery = z.strictObject({ min_ttl: z.coerce.number().pipe(Seconds).optional() });
 const TokenBody = z.strictObject({
   min_ttl: Seconds.optional(),
   rejected_generation: z.int().min(0).optional(),
@@ -23,6 +24,8 @@ const CheckBody = z.strictObject({
   probe: z.boolean().optional(),
   warn_within: Seconds.optional(),
 });
+
+export { CheckBody, TokenBody, TokenQuery };
 
 /** The routes below `/v1/connections`. */
 export function connectionRoutes(broker: Broker, clock: Clock, askProgram: AskProgram): Router {
@@ -38,7 +41,11 @@ export function connectionRoutes(broker: Broker, clock: Clock, askProgram: AskPr
   });
 
   router.delete('/:name', async (request, response) => {
-    response.json(await broker.logout(callerOf(response), request.params.name));
+    const name = request.params.name;
+    const gone = await broker.logout(callerOf(response), name).catch((error: unknown) => {
+      throw asBadRequest(error);
+    });
+    response.json(gone);
   });
 
   router.get('/:name/token', async (request, response) => {
@@ -92,4 +99,11 @@ export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   throw new BrokerError('bad_request', `${field}: ${issue?.message ?? 'not valid'}`, {
     hint: 'docs/api.md lists the fields of this route',
   });
+}
+
+/** What is wrong use on a command line is a bad request here. */
+export function asBadRequest(error: unknown): unknown {
+  if (!(error instanceof BrokerError) || error.code !== 'usage') return error;
+  const { message, hint, connection } = error;
+  return new BrokerError('bad_request', message, { hint, connection, cause: error });
 }

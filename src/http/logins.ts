@@ -5,14 +5,14 @@
 import express, { Router } from 'express';
 import { z } from 'zod';
 import type { Broker } from '../broker/index.ts';
-import { BrokerError } from '../errors.ts';
 import { callerOf } from './authenticate.ts';
-import { BODY_LIMIT, parse, requireJson } from './connections.ts';
+import { asBadRequest, BODY_LIMIT, parse, requireJson } from './connections.ts';
 
 /** Longer than any name, scope or URL that makes sense. */
 const Words = z.string().min(1).max(2048);
 
-const NewLogin = z.strictObject({
+/** The body of `POST /v1/logins`. */
+export const NewLogin = z.strictObject({
   server: Words,
   name: Words.optional(),
   account: Words.optional(),
@@ -57,11 +57,4 @@ export function loginRoutes(broker: Broker, callbackUri: () => string | undefine
   });
 
   return router;
-}
-
-/** What is wrong use on a command line is a bad request here. */
-function asBadRequest(error: unknown): unknown {
-  if (!(error instanceof BrokerError) || error.code !== 'usage') return error;
-  const { message, hint, connection } = error;
-  return new BrokerError('bad_request', message, { hint, connection, cause: error });
 }

@@ -107,6 +107,9 @@ const UNSUPPORTED_GRANT_TYPE: OAuthRefusal = {
   description: 'only client_credentials is granted here; ask again with it whenever a token has ended',
 };
 
+/** What `oauthMetadata` tells. */
+export type OAuthMetadata = ReturnType<typeof oauthMetadata>;
+
 /** RFC 8414 §2. The MCP SDKs refuse metadata without the first two fields of the second half. */
 function oauthMetadata(baseUrl: string) {
   return {

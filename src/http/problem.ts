@@ -21,7 +21,7 @@ export interface Problem {
 const NO_LOGIN = 'a login there cannot begin';
 
 /** For each code that has a status. */
-const TITLES: Partial<Record<ErrorCode, string>> = {
+export const TITLES: Partial<Record<ErrorCode, string>> = {
   bad_request: 'the request makes no sense',
   unauthenticated: 'a valid agent key is needed',
   forbidden: 'not allowed',

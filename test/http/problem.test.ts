@@ -87,6 +87,8 @@ describe('a request that makes no sense', () => {
     ['broken JSON', '{"min_ttl": '],
     ['an unknown field', { min_tll: 60 }],
     ['a field of the wrong type', { min_ttl: 'soon' }],
+    ['a number as text', { min_ttl: '60' }],
+    ['nothing for a number', { min_ttl: null }],
     ['a negative number', { min_ttl: -1 }],
     ['a generation that is not a number', { rejected_generation: '1' }],
     ['a list', []],

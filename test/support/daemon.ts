@@ -5,7 +5,8 @@ import { createPrometheus } from '../../src/broker/prometheus.ts';
 import { type Daemon, type DaemonOptions, startDaemon } from '../../src/daemon.ts';
 import { createLog } from '../../src/log.ts';
 import { DAEMON_DEFAULTS } from './daemon-defaults.ts';
-import { type CallAnswer, type CallOptions, call } from './http-call.ts';
+import { type CallAnswer, type CallOptions, call, onAnswersOf } from './http-call.ts';
+import { expectDescribed } from './openapi.ts';
 import { signIn } from './sign-in.ts';
 import { startWorld, type World, type WorldOptions } from './world.ts';
 
@@ -27,7 +28,7 @@ export interface TestDaemon {
   close(): Promise<void>;
 }
 
-/** Starts servers, broker and daemon, and signs in. */
+/** Starts servers, broker and daemon, and signs in. Every answer to `call` must be as `/openapi.json` has it. */
 export async function startTestDaemon(
   options: Partial<DaemonOptions> = {},
   worldOptions: WorldOptions = {},
@@ -41,6 +42,7 @@ export async function startTestDaemon(
   const seams = { clock: world.clock, log, prometheus };
   const daemon = await startDaemon(broker, { ...DAEMON_DEFAULTS, ...options }, seams);
   const [url = ''] = daemon.urls;
+  const stopListening = onAnswersOf(url, expectDescribed);
   const addAgent = async (agent: Partial<NewAgent> & { name: string }) => {
     const wanted: NewAgent = {
       allow: ['demo'],
@@ -63,6 +65,7 @@ export async function startTestDaemon(
       call(`${url}${path}`, { headers: { authorization: `Bearer ${key}`, ...headers }, ...rest }),
     addAgent,
     async close() {
+      stopListening();
       await daemon.close();
       await world.close();
     },

@@ -14,6 +14,17 @@ export interface CallOptions {
   body?: string | object;
 }
 
+/** Told of an answer, once it is read; throws where it is not as it should be. */
+export type OnAnswer = (method: string, path: string, answer: CallAnswer) => void;
+
+const listeners = new Map<string, OnAnswer>();
+
+/** Tells of each answer that `call` gets from below `url`, before its caller hears of it. Returns what ends that. */
+export function onAnswersOf(url: string, listener: OnAnswer): () => void {
+  listeners.set(url, listener);
+  return () => void listeners.delete(url);
+}
+
 /** An answer, read to its end. */
 export interface CallAnswer {
   status: number;
@@ -51,7 +62,10 @@ export function startCall(
   };
   const answer = Promise.withResolvers<CallAnswer>();
   const left = Promise.withResolvers<void>();
-  const read = (response: IncomingMessage) => readAnswer(response).then(answer.resolve, answer.reject);
+  const read = (response: IncomingMessage) =>
+    readAnswer(response)
+      .then((each) => tell(url, method, each))
+      .then(answer.resolve, answer.reject);
   const request =
     socketPath === undefined
       ? httpRequest(url, options, read)
@@ -65,6 +79,12 @@ export function startCall(
   answer.promise.catch(() => undefined);
   left.promise.catch(() => undefined);
   return { sent: left.promise, answered: answer.promise, hangUp: () => void request.destroy() };
+}
+
+function tell(url: string, method: string, answer: CallAnswer): CallAnswer {
+  const [place, listener] = [...listeners].find(([each]) => url.startsWith(each)) ?? [];
+  if (place !== undefined) listener?.(method, url.slice(place.length).trimStart(), answer);
+  return answer;
 }
 
 async function readAnswer(response: IncomingMessage): Promise<CallAnswer> {

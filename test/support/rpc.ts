@@ -1,4 +1,6 @@
 /** MCP over HTTP by hand: what clients of the SDK hide, such as sessions, statuses and ids. */
+import { expectDescribed, operationFor } from './openapi.ts';
+
 export interface RpcAnswer {
   status: number;
   headers: Headers;
@@ -31,7 +33,9 @@ export function rpcClient(url: string, key: string): RpcClient {
       headers: { authorization: `Bearer ${key}`, ...session, ...init.headers },
     });
     const { status, headers } = answer;
-    return { status, headers, messages: messagesIn(headers.get('content-type'), await answer.text()) };
+    const text = await answer.text();
+    requireDescribed(url, init.method ?? 'GET', { status, headers, text });
+    return { status, headers, messages: messagesIn(headers.get('content-type'), text) };
   }
 
   const client: RpcClient = {
@@ -74,6 +78,19 @@ export function rpcClient(url: string, key: string): RpcClient {
     },
   };
   return client;
+}
+
+/** Throws for an answer of the gateway that `/openapi.json` does not have. */
+function requireDescribed(
+  url: string,
+  method: string,
+  { status, headers, text }: { status: number; headers: Headers; text: string },
+): void {
+  const { pathname } = new URL(url);
+  if (!operationFor(method, pathname)) return;
+  const isJson = /json$/.test(headers.get('content-type') ?? '');
+  const json = isJson && text !== '' ? JSON.parse(text) : undefined;
+  expectDescribed(method, pathname, { status, headers: Object.fromEntries(headers), text, json });
 }
 
 function messagesIn(type: string | null, text: string): Record<string, unknown>[] {
