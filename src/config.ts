@@ -66,6 +66,8 @@ export interface Settings {
   hasLocalScreen: boolean;
   /** Undefined: not over SSH. */
   ssh: SshSession | undefined;
+  /** Where systemd waits to hear that a service is ready (sd_notify(3)). Undefined: nobody waits. */
+  notifySocket: string | undefined;
 }
 
 /** Global options as commander parsed them. */
@@ -84,8 +86,8 @@ export type Environment = Record<string, string | undefined>;
 export type ConfigFile = Record<string, string | number | boolean | string[]>;
 
 /**
- * Resolves the settings. Removes `BROKER_MASTER_KEY` and `BROKER_AGENT_KEY` from `variables` once read, so that
- * no child process inherits them.
+ * Resolves the settings. Removes `BROKER_MASTER_KEY`, `BROKER_AGENT_KEY` and `NOTIFY_SOCKET` from `variables` once
+ * read, so that no child process inherits them.
  *
  * Throws `usage` for settings that cannot be.
  */
@@ -124,6 +126,7 @@ export function readSettings(options: GlobalOptions, variables: Variables = proc
     agentKey: readAgentKey(variables),
     hasLocalScreen: hasLocalScreen(variables),
     ssh: readSsh(variables),
+    notifySocket: take(variables, 'NOTIFY_SOCKET'),
   };
 }
 
@@ -205,10 +208,15 @@ function xdg(base: string | undefined, variables: Variables, fallback: string): 
   return join(base || join(variables.HOME || homedir(), fallback), PROGRAM);
 }
 
-function takeSecret(variables: Variables, name: VariableName): Secret | undefined {
+function take(variables: Variables, name: VariableName): string | undefined {
   const value = variables[name];
   delete variables[name];
-  return value ? new Secret(value) : undefined;
+  return value || undefined;
+}
+
+function takeSecret(variables: Variables, name: VariableName): Secret | undefined {
+  const value = take(variables, name);
+  return value === undefined ? undefined : new Secret(value);
 }
 
 function readAgentKey(variables: Variables): Secret | undefined {

@@ -14,6 +14,7 @@ export const VARIABLES = {
   STATE_DIRECTORY: 'where systemd keeps the data of a service: the home, if --home does not name one',
   CONFIGURATION_DIRECTORY: 'where systemd keeps its configuration: config file and key file',
   RUNTIME_DIRECTORY: 'where systemd keeps what lives as long as it runs: second place for rescue files',
+  NOTIFY_SOCKET: 'where systemd waits to hear that serve is ready; no child process inherits it',
   XDG_DATA_HOME: 'base of the home (default: ~/.local/share)',
   XDG_CONFIG_HOME: 'base of the configuration directory (default: ~/.config)',
   XDG_RUNTIME_DIR: 'third place for rescue files',

@@ -66,6 +66,13 @@ describe('secrets in the environment', () => {
     expect(variables).toEqual(HOME);
   });
 
+  it('are joined by the way to systemd, which would take the word of any child', () => {
+    const variables = { ...HOME, NOTIFY_SOCKET: '/run/systemd/notify' };
+    expect(readSettings({}, variables).notifySocket).toBe('/run/systemd/notify');
+    expect(variables).toEqual(HOME);
+    expect(read({ NOTIFY_SOCKET: '' }).notifySocket).toBeUndefined();
+  });
+
   it('do not show when the settings are printed', () => {
     expect(
       JSON.stringify(read({ BROKER_MASTER_KEY: 'fake-master', BROKER_AGENT_KEY: 'mtb_fake' })),

@@ -8,6 +8,7 @@ import type { Log } from '../../log.ts';
 import { collect, fileMode } from '../arguments.ts';
 import { openSession } from '../session.ts';
 import { onStop } from '../signals.ts';
+import { tellSystemd } from '../systemd.ts';
 import { say, succeed } from '../terminal.ts';
 import { readVersion } from '../version.ts';
 import { DEFAULT_KEEP_MS, keptFor } from './audit-options.ts';
@@ -109,9 +110,11 @@ async function run(options: ServeOptions, command: Command): Promise<void> {
     for (const url of daemon.urls) succeed(`listening on ${url}`);
     await tellConnections(broker, log);
     if (notify) broker.notices.start(notify);
+    await tellSystemd('READY=1', settings);
 
     const signal = await stopped;
     say(`${signal}: finishing what was begun`);
+    await tellSystemd('STOPPING=1', settings);
   } finally {
     await daemon.close();
   }
