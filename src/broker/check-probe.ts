@@ -152,7 +152,7 @@ async function call(
     transport === 'sse'
       ? await probeEventStream(url, headers, fetch)
       : (await isIdentity(context, server))
-        ? await probeResource(url, headers, fetch)
+        ? reached(await probeResource(url, headers, fetch))
         : await probeAny(url, headers, fetch);
   return { stored, answer, generation: granted.generation };
 }
@@ -167,6 +167,12 @@ function within(fetch: Fetch, deadline: AbortSignal): Fetch {
 async function isIdentity({ vault }: Context, { name }: Server): Promise<boolean> {
   const servers = await vault.run(() => listServers());
   return servers.some(({ settings }) => sourceOf(settings.grant) === name);
+}
+
+/** Many who tell who somebody is have nothing at their address itself: that they answer is all there is to learn. */
+function reached(answer: ProbeAnswer): ProbeAnswer {
+  if (answer.kind !== 'refused' || answer.status !== 404) return answer;
+  return { status: answer.status, kind: 'initialized', server: undefined };
 }
 
 /** What does not answer like an MCP server may be another resource, or speak the older transport. */
@@ -202,6 +208,8 @@ function judge(answer: ProbeAnswer, stored: StoredConnection, server: Server, be
   }
   switch (answer.kind) {
     case 'initialized':
+      if (status === 404)
+        return { ...fine('the server answers (404), and tells nothing of the credential'), status };
       return { ...fine(`${answer.server ?? 'the server'} takes the credential (${status})`), status };
     case 'not_initialized':
       if (KNOWS_NO_INITIALIZE.includes(answer.code ?? 0))

@@ -63,7 +63,7 @@ export function refuseFilters(command: Command): void {
   if (!given) return;
   throw new BrokerError(
     'usage',
-    `${given.long} narrows what broker audit shows, not broker audit ${command.name()}`,
+    `${given.long} narrows a listing, and broker audit ${command.name()} lists nothing`,
     {
       hint: `leave it out: ${command.name()} is about the whole trail`,
     },

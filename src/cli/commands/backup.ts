@@ -44,7 +44,7 @@ Examples:
   broker restore broker-20270131T030000Z.backup    what it is for
 
 Example, nightly by cron, a fortnight of them:
-  0 3 * * *  broker backup /var/backups/broker/ --keep 14`;
+  0 3 * * *  broker backup /var/backups/mcp-token-broker/ --keep 14`;
 
 function requireStream({ force, keep, json }: BackupOptions): void {
   if (force || keep !== undefined || json) {
