@@ -149,7 +149,7 @@ describe('what cannot be decided', () => {
   it('names at most 20', async () => {
     const file = new DatabaseSync(world.vaultPath);
     const columns =
-      'server, client_row_id, state, since, failures, generation, received_at, has_refresh_token, secrets, created_at';
+      'server, client_row_id, state, since, failures, generation, received_at, has_refresh_token, refresh_is_prolonged, secrets, created_at';
     const copy = file.prepare(
       `INSERT INTO connections (id, name, ${columns}) SELECT ?, ?, ${columns} FROM connections WHERE name = 'notes'`,
     );

@@ -42,7 +42,8 @@ export function createManualClock(startAt = DEFAULT_START): ManualClock {
   }
 
   return {
-    now: () => offset + elapsed,
+    // Whole milliseconds, as of every clock.
+    now: () => Math.floor(offset + elapsed),
     wait(ms, signal) {
       return new Promise((resolve, reject) => {
         if (signal?.aborted) {
