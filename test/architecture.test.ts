@@ -15,7 +15,7 @@ const FLOORS = [
 ];
 const GROUND = [
   ...['errors.ts', 'clock.ts', 'log.ts', 'config.ts', 'secret.ts', 'steps.ts'],
-  ...['metrics.ts', 'redact.ts', 'request-context.ts', 'variables.ts'],
+  ...['metrics.ts', 'redact.ts', 'request-context.ts', 'variables.ts', 'certificates.ts'],
 ];
 
 /** Enough for about 250 lines and a docstring more. */

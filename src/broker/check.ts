@@ -1,5 +1,6 @@
 /** Checks connections for cron and monitoring: what is wrong now or soon, and what mends it. */
-import { type CheckCode, type Finding, findingFor, isWorse } from '../core/check-policy.ts';
+import { type Finding, findingFor, isWorse } from '../core/check-policy.ts';
+import type { CheckedConnection } from '../core/checked-connection.ts';
 import { type Connection, isRenewable, type LastError } from '../core/connection.ts';
 import { isStatic } from '../core/credential-kind.ts';
 import { isAlive } from '../core/refresh-policy.ts';
@@ -24,29 +25,13 @@ export interface CheckOptions {
 
 export const DEFAULT_WARN_WITHIN_MS = 14 * 24 * 60 * 60_000;
 
-/** A finding as shown, in JSON and over HTTP. Instants are RFC 3339, durations seconds; what is unknown is left out. */
-export interface CheckView {
-  connection: string;
-  /** A state of a connection; `not_found`, or `unknown` for one that could not be looked at. */
-  state: string;
-  /** What `broker check` would exit with for this connection alone. */
-  exit_code: CheckCode;
-  message: string;
-  next_step?: string;
+/** A finding as shown, in JSON and over HTTP. */
+export interface CheckView extends CheckedConnection {
   code?: string;
   cause?: string;
   next_attempt_at?: string;
-  expires_at?: string;
-  last_refreshed_at?: string;
-  /** Since the broker was given the present refresh token. */
-  refresh_token_age?: number;
-  /** How long the server keeps one that nobody uses, as an operator said. */
-  refresh_token_idle_limit?: number;
-  refresh_token_expires_at?: string;
-  client_secret_expires_at?: string;
   /** What went wrong last, also when all is well again. */
   last_error?: { code: string; at: string; cause?: string };
-  /** What the server made of the credential. Absent: it was not called. */
   probe?: ProbeView;
 }
 

@@ -2,10 +2,9 @@
  * Calls to a running daemon as an agent: for `broker token` and `broker check` where there is an agent key and
  * no vault.
  */
-import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import type { RequestOptions } from 'node:https';
-import { getCACertificates } from 'node:tls';
+import { trustedCertificates } from '../certificates.ts';
 import { BrokerError, type ErrorCode, systemCode } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 
@@ -100,20 +99,9 @@ function readTarget(daemonUrl: string, caFile: string | undefined): Target {
     });
   }
   const isTls = url.protocol === 'https:';
-  const ca = isTls && caFile !== undefined ? [...getCACertificates('default'), readCa(caFile)] : undefined;
+  const ca = isTls ? trustedCertificates(caFile) : undefined;
   const options = { host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port, ...(ca && { ca }) };
   return { daemonUrl, options, basePath: url.pathname.replace(/\/+$/, ''), isTls };
-}
-
-function readCa(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new BrokerError('usage', `the CA file ${path} cannot be read (${systemCode(error)})`, {
-      hint: 'check --ca-file',
-      cause: error,
-    });
-  }
 }
 
 function parse(text: string): Record<string, unknown> | undefined {

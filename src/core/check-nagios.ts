@@ -4,7 +4,7 @@
  */
 import { printable } from '../errors.ts';
 import { type CheckCode, isWorse, worstOf } from './check-policy.ts';
-import type { CheckedConnection } from './check-words.ts';
+import type { CheckedConnection } from './checked-connection.ts';
 
 export interface NagiosAnswer {
   line: string;

@@ -2,7 +2,7 @@
  * `broker check --prometheus-file`: a file for the textfile collector of node_exporter, in the text format of Prometheus.
  */
 import type { CheckCode } from './check-policy.ts';
-import type { CheckedConnection } from './check-words.ts';
+import type { CheckedConnection } from './checked-connection.ts';
 
 /** What a check came to. Findings are missing where nobody could look. */
 export interface CheckRun {

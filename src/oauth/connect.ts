@@ -3,13 +3,11 @@
  * request gets a dispatcher of its own, because two requests must never share a connection.
  */
 import { lookup as systemLookup } from 'node:dns';
-import { readFileSync } from 'node:fs';
 import type { LookupFunction } from 'node:net';
-import { getCACertificates } from 'node:tls';
 import type { Agent, buildConnector, Dispatcher } from 'undici';
+import { trustedCertificates } from '../certificates.ts';
 import type { ProxySettings } from '../config.ts';
 import type { Network } from '../core/server-settings.ts';
-import { BrokerError, systemCode } from '../errors.ts';
 import { guardLookup } from './addresses.ts';
 import { undici } from './undici.ts';
 
@@ -64,7 +62,7 @@ interface Connecting {
 /** What all connections have in common: certificates and the judgement of addresses. */
 function prepare({ caFile, network, lookup = systemLookup as LookupFunction }: ConnectOptions) {
   const guarded = guardLookup(network, lookup);
-  const ca = caFile === undefined ? undefined : [...getCACertificates('default'), readCertificates(caFile)];
+  const ca = trustedCertificates(caFile);
   return (signal: AbortSignal | undefined, onConnected: OnConnected | undefined): Connecting => {
     const ending = signal === undefined ? {} : { signal };
     // HTTP/2 would put several requests on one connection.
@@ -93,15 +91,4 @@ function dispatcher(proxy: ProxySettings, { connect, tls }: Connecting, options:
     ...(proxy.httpsProxy === undefined ? {} : { httpsProxy: proxy.httpsProxy }),
     noProxy: [proxy.noProxy, '127.0.0.1,localhost,::1'].filter(Boolean).join(','),
   });
-}
-
-function readCertificates(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new BrokerError('usage', `the CA file ${path} cannot be read (${systemCode(error)})`, {
-      hint: 'check --ca-file',
-      cause: error,
-    });
-  }
 }

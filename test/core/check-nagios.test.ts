@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { nagiosAnswer, nagiosFailure } from '../../src/core/check-nagios.ts';
 import type { CheckCode } from '../../src/core/check-policy.ts';
-import type { CheckedConnection } from '../../src/core/check-words.ts';
+import type { CheckedConnection } from '../../src/core/checked-connection.ts';
 import { NOW } from '../support/connection.ts';
 
 const found = (connection: string, exit_code: CheckCode, more: Partial<CheckedConnection> = {}) => ({

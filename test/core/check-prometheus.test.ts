@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { prometheusText } from '../../src/core/check-prometheus.ts';
-import type { CheckedConnection } from '../../src/core/check-words.ts';
+import type { CheckedConnection } from '../../src/core/checked-connection.ts';
 import { NOW } from '../support/connection.ts';
 
 const CODA: CheckedConnection = {
