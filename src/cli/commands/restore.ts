@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { accessSync, constants, createReadStream } from 'node:fs';
 import { Command } from 'commander';
 import type { RestoreView } from '../../broker/restore.ts';
 import { BrokerError, systemCode } from '../../errors.ts';
@@ -20,6 +20,7 @@ export function restoreCommand(): Command {
     .option('--json', 'as JSON')
     .addHelpText('after', EXAMPLES)
     .action(async (path: string, { force = false, json }: RestoreOptions, command: Command) => {
+      requireFile(path);
       const { settings, log } = openSession(command);
       const { restore } = await import('../../broker/restore.ts');
       // It is over in a moment, and whole or not at all: there is nothing to be stopped in the middle.
@@ -51,11 +52,24 @@ async function* read(path: string): AsyncGenerator<Buffer> {
   try {
     yield* path === '-' ? process.stdin : createReadStream(path);
   } catch (error) {
-    throw new BrokerError('usage', `${path} cannot be read (${systemCode(error)})`, {
-      hint: 'name a file that broker backup made, or - for stdin',
-      cause: error,
-    });
+    throw unreadable(path, error);
   }
+}
+
+/** Before a key is looked for: who mistyped the name of the file should be told of that. */
+function requireFile(path: string): void {
+  try {
+    if (path !== '-') accessSync(path, constants.R_OK);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+function unreadable(path: string, error: unknown): BrokerError {
+  return new BrokerError('usage', `${path} cannot be read (${systemCode(error)})`, {
+    hint: 'name a file that broker backup made, or - for stdin',
+    cause: error,
+  });
 }
 
 function tell({
