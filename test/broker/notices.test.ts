@@ -1,5 +1,7 @@
+import { dirname } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { OPERATOR } from '../../src/broker/context.ts';
+import { MOUNTING, toSmallDisk, unmountAll } from '../support/failing-disk.ts';
 import { isRefresh } from '../support/gate.ts';
 import { isSigned, type NoticeWorld, startNoticeWorld } from '../support/notice-world.ts';
 import { signIn } from '../support/sign-in.ts';
@@ -156,6 +158,30 @@ describe('a vault that cannot take a new token', () => {
     expect(recovery.json.text).toMatch(/^vault works again \(could not be written for \d+ min\)$/);
     await world.pass(2);
     expect(world.receiver.received).toHaveLength(3);
+  });
+
+  it.skipIf(MOUNTING.isMissing)(`is told of before the disk is full${MOUNTING.note}`, async () => {
+    const directory = dirname(world.vaultPath);
+    const disk = toSmallDisk(directory);
+    try {
+      world.broker.notices.start(world.byWebhook);
+      disk.fill(8 * 1024 * 1024);
+      expect((await world.untilTold()).json).toMatchObject({
+        type: 'vault.disk_full',
+        text: expect.stringMatching(
+          /^vault needs you: the disk of the vault \S+ is nearly full, so no token is refreshed\. Make/,
+        ),
+        data: { kind: 'transition', level: 2, code: 'disk_full', next_step: 'broker check' },
+      });
+      disk.makeRoom();
+      expect((await world.untilTold()).json).toMatchObject({
+        type: 'vault.recovered',
+        data: { kind: 'recovery' },
+      });
+      expect(world.receiver.received).toHaveLength(2);
+    } finally {
+      unmountAll(directory);
+    }
   });
 });
 
