@@ -32,6 +32,12 @@ export function currentRequest(): RequestContext | undefined {
   return storage.getStore();
 }
 
+/** The header by which the answer says its id. Empty: there is no request at hand. */
+export function requestIdHeader(): { 'X-Request-Id'?: string } {
+  const context = storage.getStore();
+  return context === undefined ? {} : { 'X-Request-Id': context.requestId };
+}
+
 /** The ids of the request at hand, as logs and the audit trail name them. Empty: there is none. */
 export function requestIds(): { request_id?: string; trace_id?: string } {
   const context = storage.getStore();

@@ -7,6 +7,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { RequestHandler } from 'express';
 import { BrokerError } from '../errors.ts';
+import { requestIdHeader } from '../request-context.ts';
 
 export interface GuardOptions {
   /** Values of `Host` that are us; `name:*` is any port of that name. Undefined: not checked, as on a Unix socket. */
@@ -18,7 +19,7 @@ export interface GuardOptions {
 /** Refuses foreign hosts and web pages, and marks every answer as not to be stored. */
 export function guard(options: GuardOptions): RequestHandler {
   return (request, response, next) => {
-    response.set(SAFE_HEADERS);
+    response.set({ ...SAFE_HEADERS, ...requestIdHeader() });
     requireLocal(request.headers, options);
     next();
   };

@@ -1,6 +1,9 @@
 /**
  * What every request leaves behind, whatever door it came by: an id that its answer and all its log lines carry, a
  * count, and one line in the access log.
+ *
+ * The id is put into the answer by whoever writes its headers (`requestIdHeader`): set here before them, it would make
+ * Node write all of them in its slow way.
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
@@ -28,7 +31,6 @@ export function observeRequests(
     const startedAt = clock.now();
     // Express takes parts off the URL on its way.
     const [path = ''] = (request.url ?? '').split('?');
-    response.setHeader('X-Request-Id', context.requestId);
     response.once('close', () => {
       const status = statusOf(response);
       metrics.requestAnswered(routeOf(path), status);

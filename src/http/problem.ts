@@ -4,6 +4,7 @@ import type { ErrorRequestHandler, RequestHandler } from 'express';
 import { statusOf } from '../core/error-status.ts';
 import { BrokerError, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { requestIdHeader } from '../request-context.ts';
 import { SAFE_HEADERS } from './guard.ts';
 
 export interface Problem {
@@ -106,6 +107,7 @@ export function sendProblem(
     'Content-Type': 'application/problem+json; charset=utf-8',
     'Content-Length': Buffer.byteLength(body),
     ...SAFE_HEADERS,
+    ...requestIdHeader(),
     ...(problem.retry_after === undefined ? {} : { 'Retry-After': String(problem.retry_after) }),
     ...(problem.status === 401 ? { 'WWW-Authenticate': 'Bearer realm="mcp-token-broker"' } : {}),
   });

@@ -6,6 +6,7 @@ import type { ServerResponse } from 'node:http';
 import { statusOf } from '../core/error-status.ts';
 import type { RequestId } from '../core/mcp-message.ts';
 import { BrokerError } from '../errors.ts';
+import { requestIdHeader } from '../request-context.ts';
 
 export type RefusalCode = 'bad_request' | 'parse_error' | 'header_mismatch' | 'forbidden' | 'session_unknown';
 
@@ -90,6 +91,7 @@ export function sendJson(
     'Content-Length': Buffer.byteLength(text),
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
+    ...requestIdHeader(),
     ...(status === 405 ? { Allow: 'GET, POST, DELETE' } : {}),
     ...(retryAfterSeconds === undefined ? {} : { 'Retry-After': String(retryAfterSeconds) }),
   });

@@ -5,6 +5,7 @@
 import type { ServerResponse } from 'node:http';
 import { pipeline, type Readable } from 'node:stream';
 import { BrokerError, quote } from '../errors.ts';
+import { requestIdHeader } from '../request-context.ts';
 import type { Secret } from '../secret.ts';
 import { discard } from './discard.ts';
 import { EventFilter } from './event-filter.ts';
@@ -51,7 +52,7 @@ async function relayAny(answer: UpstreamAnswer, response: ServerResponse, relayi
   const isFiltered = hold && isEventStream(headers);
   const length = headers['content-length'];
   const passed = isFiltered || length === undefined ? {} : { 'content-length': length };
-  response.writeHead(status, { ...answerHeaders(headers, credential), ...passed });
+  response.writeHead(status, { ...answerHeaders(headers, credential), ...passed, ...requestIdHeader() });
   // Clients wait for the head of a stream before they go on; any other leaves with the first piece of its body.
   if (isEventStream(headers)) response.flushHeaders();
   await pump(isFiltered ? filtered(body, hold) : body, response, progress);
@@ -104,7 +105,7 @@ async function relayWhole(
   }
   const sent = (isWhole && (await changedBytes(bytes, hold))) || bytes;
   const length = isWhole && status !== 204 ? { 'content-length': sent.length } : {};
-  response.writeHead(status, { ...answerHeaders(headers, credential), ...length });
+  response.writeHead(status, { ...answerHeaders(headers, credential), ...length, ...requestIdHeader() });
   progress(sent.length);
   response.write(sent);
   if (!isWhole) await pump(body, response, progress);
