@@ -52,6 +52,7 @@ CREATE TABLE connections (
   cause TEXT,
   since BIGINT NOT NULL,
   next_attempt_at BIGINT,
+  ask_again_at BIGINT,
   failures INTEGER NOT NULL,
   generation BIGINT NOT NULL,
   scope TEXT,

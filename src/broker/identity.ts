@@ -147,8 +147,8 @@ export async function withIdentity(
     return { ...own, state: 'login_required', accountIdentity, derivedFrom, isMinted: false };
   }
   if (derived.state === 'ok') return { ...own, accountIdentity };
-  const { state, code, cause, since, nextAttemptAt, derivedFrom = derived.name } = derived;
-  const following = { state, code, cause, since, nextAttemptAt, derivedFrom, accountIdentity };
+  const { state, code, cause, since, nextAttemptAt, askAgainAt, derivedFrom = derived.name } = derived;
+  const following = { state, code, cause, since, nextAttemptAt, askAgainAt, derivedFrom, accountIdentity };
   return { ...own, ...following, isMinted: derived.isMinted };
 }
 

@@ -1,11 +1,12 @@
 /** A connection that cannot serve, as the error its callers get: what happened and what to do next. */
 import { type Connection, fixingCommand } from '../core/connection.ts';
 import { DEFAULT_RETRY_SECONDS } from '../core/error-status.ts';
+import { askableAt } from '../core/schedule.ts';
 import { BrokerError, type ErrorCode } from '../errors.ts';
 
 /** `login_required`, `client_invalid`, `config_error`, or `upstream_unavailable` while a retry may help. */
 export function stateError(connection: Connection, now: number): BrokerError {
-  const { name, state, nextAttemptAt } = connection;
+  const { name, state } = connection;
   const because = connection.cause === null ? '' : `: ${connection.cause}`;
   const needsPerson = (code: ErrorCode, message: string) =>
     new BrokerError(code, `${message}${because}`, {
@@ -24,8 +25,9 @@ export function stateError(connection: Connection, now: number): BrokerError {
     case 'ok':
     case 'degraded':
     case 'uncertain': {
+      const askableFrom = askableAt(connection, now);
       const seconds =
-        nextAttemptAt === null ? DEFAULT_RETRY_SECONDS : Math.max(1, Math.ceil((nextAttemptAt - now) / 1000));
+        askableFrom === null ? DEFAULT_RETRY_SECONDS : Math.max(1, Math.ceil((askableFrom - now) / 1000));
       return new BrokerError('upstream_unavailable', `no valid token for ${name} at the moment${because}`, {
         hint: `broker show ${name}`,
         connection: name,

@@ -3,8 +3,7 @@ import { enteringCommand, fixingCommand, isRenewable } from '../core/connection.
 import { hasBearer, isStatic } from '../core/credential-kind.ts';
 import { parseConnectionName } from '../core/names.ts';
 import { isAlive, isServable, isUsable, minRefreshIntervalMs, refreshAfter } from '../core/refresh-policy.ts';
-import { RESTORED } from '../core/restored.ts';
-import { attemptAt } from '../core/schedule.ts';
+import { askableAt, attemptAt } from '../core/schedule.ts';
 import { isBearer } from '../core/token-set.ts';
 import { BrokerError } from '../errors.ts';
 import type { Door } from '../metrics.ts';
@@ -128,15 +127,16 @@ async function grant(
   const isGoodEnough = !isRejected && isUsable(stored, context.clock.now(), query.minTtlSeconds);
   if (isGoodEnough) return answer(context, stored, name);
   if (isRejected) refuseHasty(context, stored);
+  const isLeft = !isRejected && isServable(stored, context.clock.now());
   try {
-    return await answer(context, await refreshOrExplain(context, caller, stored), name);
+    return await answer(context, await refreshOrExplain(context, caller, stored, isLeft), name);
   } catch (error) {
     const current = await context.vault.run(() => findConnectionById(stored.id));
     if (!current) throw gone(stored);
     // A token that still lives is better than none, unless the server just refused this very one.
     const isJustRefused = isRejected && current.generation === stored.generation;
-    const isLeft = !isJustRefused && isServable(current, context.clock.now());
-    if (!(error instanceof BrokerError) || !isLeft) throw error;
+    const isStillLeft = !isJustRefused && isServable(current, context.clock.now());
+    if (!(error instanceof BrokerError) || !isStillLeft) throw error;
     const { granted, holder } = await answer(context, current, name);
     if (granted.warnings.length > 0) return { granted, holder };
     return { granted: { ...granted, warnings: [`not refreshed: ${error.message}`] }, holder };
@@ -162,16 +162,22 @@ export function requireFresh(
   );
 }
 
-/** Refreshes, unless it is known that it cannot help now. */
+/**
+ * Refreshes, unless it is known that it cannot help now.
+ *
+ * @param isLeft whether there is a token that will do if this brings none
+ */
 async function refreshOrExplain(
   context: Context,
   caller: Caller,
   stored: StoredConnection,
+  isLeft: boolean,
 ): Promise<StoredConnection> {
   const now = context.clock.now();
   const isHopeless = stored.nextAttemptAt === null && stored.state !== 'ok';
-  // What came from a backup has failed at nothing yet: it waits for no ladder.
-  const isTooEarly = stored.code !== RESTORED && now < (attemptAt(stored, now) ?? now);
+  // A token that lives can wait for the planned attempt; whoever has none is let try before, if that may help.
+  const dueAt = isLeft ? attemptAt(stored, now) : askableAt(stored, now);
+  const isTooEarly = now < (dueAt ?? now);
   const isOver = !isRenewable(stored) && isServable(stored, now);
   if (isHopeless || isTooEarly || isOver) throw stateError(await withIdentity(context, stored), now);
   if (stored.kind === 'identity') await freshenIdentity(context, stored.name, actorOf(caller));

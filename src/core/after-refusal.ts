@@ -30,7 +30,12 @@ const USED_SINCE_BACKUP =
   'the server ended the login: it came from a restored backup, and its refresh token was used up since';
 
 export type Refusal = Exclude<Verdict, { verdict: 'success' }>;
-export type NewState = StateReason & { state: ConnectionState };
+/** A reason without a time to ask again earlier is asked again as planned. */
+export type NewState = Omit<StateReason, 'askAgainAt'> &
+  Partial<Pick<StateReason, 'askAgainAt'>> & { state: ConnectionState };
+
+/** A server that is down is asked at most so often because somebody wants a token. */
+export const ASKED_AGAIN_MS = 60_000;
 
 /**
  * The state after a refusal. No outcome plans "never again" but a definite end: every other one has a next
@@ -52,21 +57,17 @@ export function stateAfterRefusal(
     failures,
   });
   const later = (retryAfterSeconds?: number) => now + backoffMs(failures, jitter, retryAfterSeconds);
+  const down = (cause: string, retryAfterSeconds = 0): NewState => {
+    const nextAttemptAt = later(retryAfterSeconds);
+    const askAgainAt = now + Math.max(ASKED_AGAIN_MS, retryAfterSeconds * 1000);
+    return { ...become('degraded', cause, nextAttemptAt), askAgainAt: Math.min(askAgainAt, nextAttemptAt) };
+  };
   switch (verdict.verdict) {
     case 'not_processed':
-      return become(
-        'degraded',
-        `the server could not be asked (${verdict.code})`,
-        later(verdict.retryAfterSeconds),
-      );
+      return down(`the server could not be asked (${verdict.code})`, verdict.retryAfterSeconds);
     case 'unknown':
-      if (recovery === 'reuse-safe') {
-        return become(
-          'degraded',
-          `no usable answer came (${verdict.code})`,
-          later(verdict.retryAfterSeconds),
-        );
-      }
+      if (recovery === 'reuse-safe')
+        return down(`no usable answer came (${verdict.code})`, verdict.retryAfterSeconds);
       if (recovery === 'needs-login') {
         return become(
           'login_required',

@@ -26,6 +26,11 @@ export interface StateReason {
   since: number;
   /** When the next automatic attempt is due. Null: none is planned. */
   nextAttemptAt: number | null;
+  /**
+   * From when somebody who has no valid token may cause an attempt before that: a server that was down, and used nothing
+   * up, may be well again. Null: not before the planned one.
+   */
+  askAgainAt: number | null;
   /** Failed attempts in a row. */
   failures: number;
 }

@@ -39,6 +39,8 @@ export function stateAfterRestore(life: TokenLife, now: number): NewState {
     cause: 'it was restored from a backup, and its refresh token may have been used since',
     since: now,
     nextAttemptAt: Math.min(Math.max(dueAt, now), now + LONGEST_RETRY_AFTER_MS),
+    // It has failed at nothing yet: whoever needs a token waits for no ladder.
+    askAgainAt: now,
     failures: 0,
   };
 }

@@ -67,6 +67,12 @@ export function attemptAt({ nextAttemptAt, since }: Connection, now: number): nu
   return isOutdated ? Math.min(nextAttemptAt, now) : nextAttemptAt;
 }
 
+/** The same for somebody who has no valid token, who may be let try before. Null: no attempt is planned. */
+export function askableAt(connection: Connection, now: number): number | null {
+  const planned = attemptAt(connection, now);
+  return planned === null ? null : Math.min(planned, connection.askAgainAt ?? planned);
+}
+
 /**
  * The instant at which a refresh ahead would be due if the connection is in use by then: when it is worth looking
  * again. Null: expiry unknown.

@@ -14,6 +14,7 @@ export interface ConnectionRow {
   cause: string | null;
   since: number;
   next_attempt_at: number | null;
+  ask_again_at: number | null;
   failures: number;
   generation: number;
   scope: string | null;
@@ -59,6 +60,7 @@ export function toConnection(row: ConnectionRow): StoredConnection {
     cause: row.cause,
     since: row.since,
     nextAttemptAt: row.next_attempt_at,
+    askAgainAt: row.ask_again_at,
     failures: row.failures,
     generation: row.generation,
     scope: row.scope,

@@ -6,7 +6,8 @@
  * token is marked by the connection's state.
  */
 
-import type { Connection, ConnectionState, StateReason } from '../core/connection.ts';
+import type { NewState } from '../core/after-refusal.ts';
+import type { Connection } from '../core/connection.ts';
 import { parseTokenSet, serialiseTokenSet, type TokenSet } from '../core/token-set.ts';
 import { type ConnectionRow, type StoredConnection, toConnection } from './connection-row.ts';
 import { first, query, type Steps, type Value } from './database.ts';
@@ -108,7 +109,7 @@ export function* replaceTokenSet(
 ): Steps<boolean> {
   const row = yield* first(
     `UPDATE connections SET state = 'ok', code = NULL, cause = NULL, since = CASE state WHEN 'ok' THEN since ELSE ? END,
-       next_attempt_at = NULL, failures = 0, generation = ?, scope = ?, account_identity = ?, received_at = ?,
+       next_attempt_at = NULL, ask_again_at = NULL, failures = 0, generation = ?, scope = ?, account_identity = ?, received_at = ?,
        access_expires_at = ?, has_refresh_token = ?, refresh_received_at = ?, refresh_expires_at = ?,
        refresh_is_prolonged = ?, secrets = ?, client_row_id = COALESCE(?, client_row_id)
      WHERE id = ? AND generation = ? RETURNING id`,
@@ -125,17 +126,12 @@ export function* replaceTokenSet(
  *
  * @param at when it went wrong, epoch ms
  */
-export function* recordState(
-  id: string,
-  generation: number,
-  reason: StateReason & { state: ConnectionState },
-  at: number,
-): Steps<boolean> {
-  const { state, code, cause, since, nextAttemptAt, failures } = reason;
+export function* recordState(id: string, generation: number, reason: NewState, at: number): Steps<boolean> {
+  const { state, code, cause, since, nextAttemptAt, askAgainAt = null, failures } = reason;
   const row = yield* first(
-    `UPDATE connections SET state = ?, code = ?, cause = ?, since = ?, next_attempt_at = ?, failures = ?,
-       last_error_code = ?, last_error_cause = ?, last_error_at = ? WHERE id = ? AND generation = ? RETURNING id`,
-    ...[state, code, cause, since, nextAttemptAt, failures],
+    `UPDATE connections SET state = ?, code = ?, cause = ?, since = ?, next_attempt_at = ?, ask_again_at = ?,
+       failures = ?, last_error_code = ?, last_error_cause = ?, last_error_at = ? WHERE id = ? AND generation = ? RETURNING id`,
+    ...[state, code, cause, since, nextAttemptAt, askAgainAt, failures],
     ...[code ?? state, cause, at, id, generation],
   );
   return row !== undefined;

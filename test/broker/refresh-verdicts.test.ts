@@ -69,7 +69,7 @@ describe('a refresh the server did not act on', () => {
     expect(await broker.show(OPERATOR, 'demo')).toMatchObject({ state: 'ok' });
   });
 
-  it('is retried later and later', async () => {
+  it('is retried later and later, but a minute later for who has no token at all', async () => {
     answer({ status: 503 });
     const waits: number[] = [];
     for (let attempt = 0; attempt < 5; attempt += 1) {
@@ -80,7 +80,32 @@ describe('a refresh the server did not act on', () => {
     }
     expect(presentations()).toBe(5);
     expect(waits).toEqual([...waits].sort((a, b) => a - b));
-    expect(waits[4]).toBeGreaterThanOrEqual(80);
+    expect(waits[4]).toBe(60);
+    // Nobody asked: the next attempt would have been later.
+    expect((row().next_attempt_at as number) - world.clock.now()).toBeGreaterThanOrEqual(20_000);
+  });
+
+  it('is not asked before the time it named itself, whoever wants a token', async () => {
+    answer({ status: 503, headers: { 'retry-after': '600' } });
+    expect(await token().catch((each: unknown) => each)).toMatchObject({ retryAfterSeconds: 600 });
+    world.clock.jump(590_000);
+    await expect(token()).rejects.toMatchObject({ retryAfterSeconds: 10 });
+    expect(presentations()).toBe(1);
+    world.clock.jump(10_000);
+    await expect(token()).rejects.toMatchObject({ code: 'upstream_unavailable' });
+    expect(presentations()).toBe(2);
+  });
+
+  it('is well again for the next who asks, a minute after the last attempt, however long it was down', async () => {
+    answer({ status: 503 });
+    for (let attempt = 0; attempt < 12; attempt += 1) {
+      await token().catch(() => undefined);
+      world.clock.jump(60_000);
+    }
+    expect(presentations()).toBeGreaterThan(9);
+    answer(undefined);
+    await expect(token()).resolves.toMatchObject({ generation: 2 });
+    expect(row()).toMatchObject({ state: 'ok', next_attempt_at: null, ask_again_at: null });
   });
 
   it('is told by its cause when the server cannot be reached', async () => {

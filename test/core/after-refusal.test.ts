@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  ASKED_AGAIN_MS,
   CONFIRM_AFTER_MS,
   type PresentationHistory,
   type Refusal,
@@ -47,6 +48,16 @@ describe('a connection whose refresh failed', () => {
   it.each([notProcessed, unknown])('waits as long as the server asked: %j', (verdict) => {
     const { nextAttemptAt } = refuse({ ...verdict, retryAfterSeconds: 600 } as Refusal);
     expect(nextAttemptAt).toBe(NOW + 600_000);
+  });
+
+  it('lets whoever needs a token try a minute later, where nothing was used up', () => {
+    const connection = fakeConnection({ failures: 9 });
+    const askAgainAt = (refusal: Refusal) => refuse(refusal, FRESH, connection).askAgainAt;
+    expect(askAgainAt(notProcessed as Refusal)).toBe(NOW + ASKED_AGAIN_MS);
+    expect(askAgainAt({ ...notProcessed, retryAfterSeconds: 600 } as Refusal)).toBe(NOW + 600_000);
+    expect(askAgainAt(unknown as Refusal)).toBeUndefined();
+    // Never later than planned.
+    expect(refuse(notProcessed).askAgainAt).toBe(NOW + 5_000);
   });
 
   it('keeps the time since when it has been in the same state', () => {

@@ -12,6 +12,7 @@ import type { PresentationOutcome } from '../support/hostile-grants.ts';
 import { FAULT_ROWS } from './fault-matrix.ts';
 
 const SECOND_MS = 1000;
+const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 
 /** The ladder of pauses: 5 s, doubled each time, to 4 h, and up to a quarter more. */
@@ -63,6 +64,8 @@ export interface Grant {
   failures: number;
   /** Bounds of the next attempt nobody asks for. Null: there will be none. */
   next: { earliest: number; latest: number } | null;
+  /** From when a caller without a valid token is let try before that. Null: not before. */
+  askAgainAt: number | null;
   showings: Showing[];
   /** A spare that took the place of a dead one: it is tried at once. */
   isToBeTried: boolean;
@@ -137,7 +140,7 @@ function afterLogin(
 }
 
 const HEALTHY = {
-  ...{ state: 'ok', failures: 0, next: null, showings: [], isToBeTried: false },
+  ...{ state: 'ok', failures: 0, next: null, askAgainAt: null, showings: [], isToBeTried: false },
 } as const satisfies Partial<Grant>;
 
 function afterAnswer(grant: Grant, event: Answered): Grant {
@@ -162,21 +165,34 @@ function afterRefusal(grant: Grant, { meaning, attempt, at, retryAfterMs }: Answ
     const [least, most] = [Math.max(pause, retryAfterMs), Math.max(pause * (1 + JITTER), retryAfterMs)];
     return { earliest: at + Math.floor(least), latest: at + Math.ceil(most) };
   };
+  // Nothing was used up, so whoever needs a token may find out whether the server is well again.
+  const down = () => {
+    const next = later();
+    return { next, askAgainAt: at + Math.max(MINUTE_MS, retryAfterMs) };
+  };
   switch (meaning) {
     case 'not processed':
-      return { ...grant, state: 'degraded', next: later() };
+      return { ...grant, ...down(), state: 'degraded' };
     case 'unknown':
       if (recovery === 'needs-login') return { ...grant, state: 'login_required', next: null };
-      return { ...grant, state: recovery === 'reuse-safe' ? 'degraded' : 'uncertain', next: later() };
+      return recovery === 'reuse-safe'
+        ? { ...grant, ...down(), state: 'degraded' }
+        : { ...grant, state: 'uncertain', next: later(), askAgainAt: null };
     case 'client invalid':
       return { ...grant, state: 'client_invalid', next: null };
     case 'config error':
-      return { ...grant, state: 'config_error', next: later() };
+      return { ...grant, state: 'config_error', next: later(), askAgainAt: null };
     case 'final': {
       const others = showings.filter((each) => each.attempt !== attempt);
       const confirmAt = (others.find((each) => each.meaning === 'final')?.at ?? at) + CONFIRM_MS;
       const isDead = at >= confirmAt || others.some((each) => isUnanswered(each, recovery));
-      if (!isDead) return { ...grant, state: 'degraded', next: { earliest: confirmAt, latest: confirmAt } };
+      if (!isDead)
+        return {
+          ...grant,
+          state: 'degraded',
+          next: { earliest: confirmAt, latest: confirmAt },
+          askAgainAt: null,
+        };
       if (!spare || !isNew(spare, grant)) return { ...grant, state: 'login_required', next: null };
       const promoted = { ...grant, ...HEALTHY, generation: grant.generation + 1, current: spare };
       return { ...promoted, spare: undefined, isToBeTried: true };
@@ -206,11 +222,16 @@ export function objection(grant: Grant, wish: Wish, now: number): string | undef
   return isDue(grant, wish, now) ? undefined : 'it is too early';
 }
 
-/** Whether the pauses are over, and there is a reason to refresh. */
-function isDue(grant: Grant, wish: Wish, now: number): boolean {
-  const { state, next, current, showings, recovery, isToBeTried } = grant;
+/**
+ * Whether the pauses are over, and there is a reason to refresh.
+ *
+ * @param isInNeed whether a caller has no token that would do for want of a better one
+ */
+function isDue(grant: Grant, wish: Wish, now: number, isInNeed = wish === 'for a caller'): boolean {
+  const { state, next, askAgainAt, current, showings, recovery, isToBeTried } = grant;
   if (wish === 'now' || isToBeTried) return true;
-  if (state !== 'ok') return next !== null && now >= next.earliest;
+  const asked = isInNeed && askAgainAt !== null ? askAgainAt : Number.POSITIVE_INFINITY;
+  if (state !== 'ok') return next !== null && now >= Math.min(next.earliest, asked);
   const { receivedAt, expiresAt } = current;
   const aheadAt = expiresAt === null ? Number.POSITIVE_INFINITY : expiresAt - (expiresAt - receivedAt) / 5;
   return (
@@ -241,7 +262,8 @@ export function replyTo(grant: Grant, { minTtlSeconds, isRejected }: Ask, now: n
   );
   if (!isRejected && grant.current.isBearer && (expiresAt === null || left > wanted)) return 'the token';
   if (isRejected && now - receivedAt < HASTE_MS) return 'rate_limited';
-  if (isDue(grant, 'for a caller', now)) return 'a refresh';
+  const isServable = expiresAt === null || left >= Math.min(SECOND_MS, Math.max(lifetime / 2, 1));
+  if (isDue(grant, 'for a caller', now, isRejected || !isServable)) return 'a refresh';
   return replyWithoutRefresh(grant, isRejected, now);
 }
 

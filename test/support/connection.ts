@@ -17,6 +17,7 @@ export function fakeConnection(changes: Partial<Connection> = {}): Connection {
     cause: null,
     since: NOW,
     nextAttemptAt: null,
+    askAgainAt: null,
     failures: 0,
     generation: 1,
     scope: null,
