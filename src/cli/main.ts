@@ -87,34 +87,30 @@ export function buildProgram(): Command {
     .option('--no-color', 'no colours')
     .addHelpText('after', EXAMPLES)
     .hook('preAction', (_program, command) => prepareOptions(command));
-  for (const command of [
-    loginCommand(),
-    addCommand(),
-    listCommand(),
-    showCommand(),
-    tokenCommand(),
-    execCommand(),
-    pushCommand(),
-    refreshCommand(),
-    withNotifyOptions(checkCommand()),
-    notifyCommand(),
-    doctorCommand(),
-    logoutCommand(),
-    agentCommand(),
-    toolsCommand(),
-    keyCommand(),
-    auditCommand(),
-    backupCommand(),
-    restoreCommand(),
-    migrateCommand(),
-    clientMetadataCommand(),
-    configCommand(),
-    completionCommand(),
-    manCommand(program),
-    withNotifyOptions(serveCommand()),
-  ]) {
+  const groups: [title: string, commands: Command[]][] = [
+    [
+      'Connections:',
+      [loginCommand(), addCommand(), listCommand(), showCommand(), refreshCommand(), logoutCommand()],
+    ],
+    [
+      'Agents and their tokens:',
+      [agentCommand(), toolsCommand(), tokenCommand(), execCommand(), pushCommand(), configCommand()],
+    ],
+    [
+      'The daemon, and whether all is well:',
+      [
+        withNotifyOptions(serveCommand()),
+        withNotifyOptions(checkCommand()),
+        ...[notifyCommand(), doctorCommand(), auditCommand()],
+      ],
+    ],
+    ['The vault:', [keyCommand(), backupCommand(), restoreCommand(), migrateCommand()]],
+  ];
+  for (const [title, commands] of groups)
+    for (const command of commands) program.addCommand(command.helpGroup(title));
+  program.commandsGroup('Besides:');
+  for (const command of [clientMetadataCommand(), completionCommand(), manCommand(program)])
     program.addCommand(command);
-  }
   program.addCommand(completeCommand(program), { hidden: true });
   prepareCommands(program);
   return program;
