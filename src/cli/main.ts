@@ -105,12 +105,13 @@ export function buildProgram(): Command {
       ],
     ],
     ['The vault:', [keyCommand(), backupCommand(), restoreCommand(), migrateCommand()]],
+    ['Besides:', [clientMetadataCommand(), completionCommand(), manCommand(program)]],
   ];
   for (const [title, commands] of groups)
     for (const command of commands) program.addCommand(command.helpGroup(title));
-  program.commandsGroup('Besides:');
-  for (const command of [clientMetadataCommand(), completionCommand(), manCommand(program)])
-    program.addCommand(command);
+  program.addHelpCommand(
+    new Command('help').argument('[command]').description('the help of a command').helpGroup('Besides:'),
+  );
   program.addCommand(completeCommand(program), { hidden: true });
   prepareCommands(program);
   return program;
