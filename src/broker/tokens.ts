@@ -2,8 +2,7 @@
 import { enteringCommand, fixingCommand, isRenewable } from '../core/connection.ts';
 import { hasBearer, isStatic } from '../core/credential-kind.ts';
 import { parseConnectionName } from '../core/names.ts';
-import { isAlive, isServable, isUsable, minRefreshIntervalMs, refreshAfter } from '../core/refresh-policy.ts';
-import { askableAt, attemptAt } from '../core/schedule.ts';
+import { isAlive, isServable, isUsable, refreshAfter } from '../core/refresh-policy.ts';
 import { isBearer } from '../core/token-set.ts';
 import { BrokerError } from '../errors.ts';
 import type { Door } from '../metrics.ts';
@@ -14,7 +13,8 @@ import { findConnectionById, openTokenSet, type StoredConnection } from '../vaul
 import { findServer, type Server } from '../vault/servers.ts';
 import { findFor } from './access.ts';
 import { actorOf, type Caller, type Context } from './context.ts';
-import { findDerived, freshenIdentity, materialise, noLink, withIdentity } from './identity.ts';
+import { findDerived, materialise, noLink } from './identity.ts';
+import { refreshOrExplain, refuseHasty } from './refresh-for-caller.ts';
 import { gone, stateError } from './state-errors.ts';
 
 export interface TokenQuery {
@@ -158,45 +158,6 @@ export function requireFresh(
     {
       hint: enteringCommand(stored),
       connection: stored.name,
-    },
-  );
-}
-
-/**
- * Refreshes, unless it is known that it cannot help now.
- *
- * @param isLeft whether there is a token that will do if this brings none
- */
-async function refreshOrExplain(
-  context: Context,
-  caller: Caller,
-  stored: StoredConnection,
-  isLeft: boolean,
-): Promise<StoredConnection> {
-  const now = context.clock.now();
-  const isHopeless = stored.nextAttemptAt === null && stored.state !== 'ok';
-  // A token that lives can wait for the planned attempt; whoever has none is let try before, if that may help.
-  const dueAt = isLeft ? attemptAt(stored, now) : askableAt(stored, now);
-  const isTooEarly = now < (dueAt ?? now);
-  const isOver = !isRenewable(stored) && isServable(stored, now);
-  if (isHopeless || isTooEarly || isOver) throw stateError(await withIdentity(context, stored), now);
-  if (stored.kind === 'identity') await freshenIdentity(context, stored.name, actorOf(caller));
-  return context.refresher.refresh(stored, actorOf(caller));
-}
-
-/** A caller whose fresh token is rejected has another problem than its age; refreshing in a circle burns the grant. */
-function refuseHasty({ clock }: Context, stored: StoredConnection): void {
-  const age = clock.now() - stored.receivedAt;
-  const intervalMs = minRefreshIntervalMs(stored);
-  // A negative age tells of a clock that was set back, not of a fresh token.
-  if (age < 0 || age >= intervalMs) return;
-  throw new BrokerError(
-    'rate_limited',
-    `the token of ${stored.name} was refreshed only ${Math.floor(age / 1000)} s ago`,
-    {
-      hint: 'if the server rejects it still, its scope or audience may be wrong: look at the 401 it sends',
-      connection: stored.name,
-      retryAfterSeconds: Math.ceil((intervalMs - age) / 1000),
     },
   );
 }

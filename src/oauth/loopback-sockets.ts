@@ -1,4 +1,5 @@
 /** Several addresses of this machine behind one port number. */
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,8 +8,15 @@ import { BrokerError, systemCode } from '../errors.ts';
 /** An address this machine does not have, such as ::1 where IPv6 is off. */
 const NO_SUCH_ADDRESS = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL']);
 
-/** A drawn port may be taken on the other address; so often in a row it is not chance. */
-const MAX_DRAWS = 5;
+/**
+ * Ports are drawn from below those that systems give to outgoing connections. A port is kept with the registration, and
+ * one of those might be taken when the next login wants it.
+ */
+const LOWEST_DRAWN = 20_000;
+const HIGHEST_DRAWN = 32_767;
+
+/** A drawn port may be taken; so often in a row it is not chance. */
+const MAX_DRAWS = 10;
 
 /**
  * Listens on each address that exists, on the same port everywhere. At least one has to exist.
@@ -25,7 +33,7 @@ export async function listenOnAll(
 ): Promise<{ port: number; servers: Server[] }> {
   for (let draw = 1; ; draw += 1) {
     const servers: Server[] = [];
-    let chosen = port;
+    let chosen = port === 0 ? randomInt(LOWEST_DRAWN, HIGHEST_DRAWN + 1) : port;
     try {
       for (const [index, host] of addresses.entries()) {
         const isLastHope = servers.length === 0 && index === addresses.length - 1;
@@ -38,7 +46,7 @@ export async function listenOnAll(
     } catch (error) {
       await Promise.all(servers.map(closeNow));
       if (port === 0 && draw < MAX_DRAWS && systemCode(error) === 'EADDRINUSE') continue;
-      throw portInUse(chosen, error);
+      throw portInUse(port, error);
     }
   }
 }
