@@ -137,7 +137,9 @@ export function createJudge(world: PeerWorld, recovery: RecoveryPolicy, count: C
   }
 
   /** Without rotation two pairs have one refresh token: then the journal tells which is meant. */
-  function journaled({ generation, attempt }: Heard): string | undefined {
+  function journaled({ life: itsLife, generation, attempt }: Heard): string | undefined {
+    // A logout erased the journal of its time.
+    if (itsLife !== life) return undefined;
     const entry = outcomeOf.get(generation, attempt) as { outcome: string } | undefined;
     return entry?.outcome;
   }
@@ -178,7 +180,8 @@ export function createJudge(world: PeerWorld, recovery: RecoveryPolicy, count: C
           ? each.generation === generation - 1 &&
             each.pair?.refreshToken === refreshToken &&
             [undefined, outcome === 'ok' ? 'success' : outcome].includes(journaled(each))
-          : each.generation === generation && each.attempt === attempt,
+          : // After a logout and a new login, two of different lives may have the same numbers.
+            each.generation === generation && each.attempt === attempt && each.pair === undefined,
       row,
     );
     if (!answer) return;
