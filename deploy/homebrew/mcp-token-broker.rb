@@ -1,8 +1,9 @@
-# For a tap of your own. Fill in `sha256` for the version in `url`: curl -L <url> | shasum -a 256
+# For a tap of your own. `npm pack` in a checkout makes the archive: put it where your tap can fetch it, write that place
+# into `url`, and into `sha256` what `shasum -a 256 mcp-token-broker-0.1.0.tgz` says.
 class McpTokenBroker < Formula
   desc "MCP OAuth for agents with no browser: sign in once, every agent gets a fresh token"
-  homepage "https://www.npmjs.com/package/mcp-token-broker"
-  url "https://registry.npmjs.org/mcp-token-broker/-/mcp-token-broker-0.1.0.tgz"
+  homepage "https://example.com/mcp-token-broker"
+  url "https://example.com/mcp-token-broker-0.1.0.tgz"
   sha256 "0000000000000000000000000000000000000000000000000000000000000000"
   license "MIT"
 
