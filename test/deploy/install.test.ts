@@ -134,7 +134,7 @@ test.skipIf(!hasProgram('ruby'))('the formula is Ruby (skipped where there is no
 
 test('the formula is of this version, and can be installed only once its sum was filled in', () => {
   const formula = readDeploy('homebrew/mcp-token-broker.rb');
-  expect(formula).toContain(`/-/mcp-token-broker-${PACKAGE.version}.tgz"`);
+  expect(formula).toContain(`/mcp-token-broker-${PACKAGE.version}.tgz"`);
   expect(formula).toMatch(/sha256 "0{64}"/);
   for (const word of ['depends_on "node"', 'std_npm_args', 'test do']) expect(formula).toContain(word);
 });
