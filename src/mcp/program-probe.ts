@@ -1,6 +1,7 @@
 /** Starts a program behind the gateway once, to see whether it answers, and ends it again. */
 import type { AskProgram } from '../broker/check-probe.ts';
 import type { Clock } from '../clock.ts';
+import { INITIALIZE } from '../core/mcp-initialize.ts';
 import { BrokerError, printable, quote } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { JSONRPCMessage } from './pipe.ts';
@@ -8,17 +9,6 @@ import { createProgramCrew } from './program-crew.ts';
 
 /** Longest name and longest version shown. */
 const MAX_NAME = 80;
-
-const INITIALIZE: JSONRPCMessage = {
-  jsonrpc: '2.0',
-  id: 1,
-  method: 'initialize',
-  params: {
-    protocolVersion: '2025-11-25',
-    capabilities: {},
-    clientInfo: { name: 'mcp-token-broker', version: '1' },
-  },
-};
 
 export interface ProgramProbe {
   ask: AskProgram;
@@ -43,7 +33,7 @@ export function createProgramProbe(parts: { clock: Clock; log: Log }): ProgramPr
       });
       try {
         if (signal.aborted) late();
-        await process.send(INITIALIZE);
+        await process.send({ jsonrpc: '2.0', id: 1, ...INITIALIZE });
         return nameIn(connection, await answered);
       } finally {
         signal.removeEventListener('abort', late);

@@ -3,7 +3,9 @@
  *
  * The session it may begin is given back at once.
  */
+
 import { readBearerChallenge } from '../core/challenge.ts';
+import { INITIALIZE, PROTOCOL_VERSION } from '../core/mcp-initialize.ts';
 import type { CredentialHeaders } from '../core/token-set.ts';
 import { printable, quote } from '../errors.ts';
 import { describeRefusal, networkError, parseObject, readNetworkFailure } from './failure.ts';
@@ -23,18 +25,7 @@ type ProbeReading =
   | { kind: 'insufficient_scope'; scope: string | undefined }
   | { kind: 'unavailable' | 'refused'; told: string };
 
-const PROTOCOL_VERSION = '2025-11-25';
-
-const INITIALIZE = JSON.stringify({
-  jsonrpc: '2.0',
-  id: 1,
-  method: 'initialize',
-  params: {
-    protocolVersion: PROTOCOL_VERSION,
-    capabilities: {},
-    clientInfo: { name: 'mcp-token-broker', version: '1' },
-  },
-});
+const BODY = JSON.stringify({ jsonrpc: '2.0', id: 1, ...INITIALIZE });
 
 const ANSWER_DEADLINE_MS = 6_000;
 /** For the headers alone, when the whole answer does not come to an end. */
@@ -114,7 +105,7 @@ async function ask(url: string, credential: Record<string, string>, fetch: Fetch
   const call = (deadlineMs: number, more: FetchInit = {}) =>
     abortable(fetch, AbortSignal.timeout(deadlineMs))(url, {
       method: 'POST',
-      body: INITIALIZE,
+      body: BODY,
       headers: {
         ...credential,
         accept: 'application/json, text/event-stream',

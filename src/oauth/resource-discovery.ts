@@ -4,7 +4,9 @@
  * The order is the specification's: the URL in the challenge, then the well-known path with the resource's own
  * path behind it, then the well-known path at the root.
  */
+
 import { type BearerChallenge, parseChallenges, readBearerChallenge } from '../core/challenge.ts';
+import { INITIALIZE } from '../core/mcp-initialize.ts';
 import type { Network } from '../core/server-settings.ts';
 import { BrokerError, printable, quote } from '../errors.ts';
 import { kindOf } from './addresses.ts';
@@ -35,21 +37,8 @@ const MAX_METADATA_URLS = 5;
 
 const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 
-/** Offered when asking without a token; a server that knows only older revisions says so itself. */
-const PROTOCOL_VERSION = '2025-11-25';
-
 /** What a client begins with; and what some servers protect alone, letting strangers begin. */
-const FIRST_WORDS = [
-  {
-    method: 'initialize',
-    params: {
-      protocolVersion: PROTOCOL_VERSION,
-      capabilities: {},
-      clientInfo: { name: 'mcp-token-broker', version: '1' },
-    },
-  },
-  { method: 'tools/list', params: {} },
-] as const;
+const FIRST_WORDS = [INITIALIZE, { method: 'tools/list', params: {} }] as const;
 
 /**
  * Asks for entry without a token, to be told how to get one. A server that lets strangers begin is asked for its tools
