@@ -3,6 +3,7 @@ import { BrokerError, type ErrorCode } from '../errors.ts';
 
 export const EXIT_USAGE = 64;
 export const EXIT_INTERNAL = 70;
+export const EXIT_TRY_LATER = 75;
 /** `broker exec` failed before its program started: every other code is the program's. */
 export const EXIT_NOT_STARTED = 125;
 export const EXIT_INTERRUPTED = 130;
@@ -26,11 +27,11 @@ const EXIT_CODES: Record<ErrorCode, number> = {
   account_mismatch: 2,
   login_refused: 2,
   callback_invalid: 2,
-  login_timeout: 75,
-  upstream_unavailable: 75,
-  rate_limited: 75,
-  vault_locked: 75,
-  push_failed: 75,
+  login_timeout: EXIT_TRY_LATER,
+  upstream_unavailable: EXIT_TRY_LATER,
+  rate_limited: EXIT_TRY_LATER,
+  vault_locked: EXIT_TRY_LATER,
+  push_failed: EXIT_TRY_LATER,
   port_in_use: 3,
   daemon_unreachable: 3,
   vault_missing: 3,
@@ -39,7 +40,7 @@ const EXIT_CODES: Record<ErrorCode, number> = {
   key_missing: 3,
   key_wrong: 3,
   key_unsafe: 3,
-  backup_failed: 75,
+  backup_failed: EXIT_TRY_LATER,
   backup_invalid: 3,
   save_failed: EXIT_INTERNAL,
   interrupted: EXIT_INTERRUPTED,

@@ -5,7 +5,6 @@
  * to stderr. Colour only where a person looks, and never when NO_COLOR or --no-color says no.
  */
 import { stripVTControlCharacters, styleText } from 'node:util';
-import type { BrokerError } from '../errors.ts';
 import { endStatus } from './status-line.ts';
 
 type Style = Parameters<typeof styleText>[0];
@@ -46,7 +45,7 @@ export function succeed(line: string): void {
 }
 
 /** Says what failed and, on lines of its own, what to do next. */
-export function sayError(error: BrokerError): void {
+export function sayError(error: { message: string; hint?: string | undefined }): void {
   say(`${paint('red', 'error:', process.stderr)} ${error.message}`);
   for (const line of error.hint?.split('\n') ?? []) say(`  ${paint('dim', '→', process.stderr)} ${line}`);
 }

@@ -36,11 +36,17 @@ export function whatToDo({ message, next_step }: Pick<CheckView, 'message' | 'ne
   return `${printable(message, MAX_TOLD)}${command === undefined ? '' : ` → ${printable(command, MAX_TOLD)}`}`;
 }
 
-function mark(finding: CheckView): string {
-  return colour(finding, finding.exit_code === 0 ? '✔' : finding.exit_code === 1 ? '!' : '✘');
+/** Fine, soon or bad, as one sign. */
+export function mark(finding: Pick<CheckView, 'exit_code'>, stream?: NodeJS.WriteStream): string {
+  const { exit_code } = finding;
+  return colour(finding, exit_code === 0 ? '✔' : exit_code === 1 ? '!' : '✘', stream);
 }
 
 /** Green, yellow or red, by how much it hurts. */
-function colour({ exit_code }: Pick<CheckView, 'exit_code'>, text: string): string {
-  return paint(exit_code === 0 ? 'green' : exit_code === 1 ? 'yellow' : 'red', text);
+function colour(
+  { exit_code }: Pick<CheckView, 'exit_code'>,
+  text: string,
+  stream?: NodeJS.WriteStream,
+): string {
+  return paint(exit_code === 0 ? 'green' : exit_code === 1 ? 'yellow' : 'red', text, stream);
 }

@@ -3,7 +3,7 @@ import type { DeliveryView, NoticeView, TestView } from '../../broker/notice-ser
 import { systemClock } from '../../clock.ts';
 import { parseConnectionName } from '../../core/names.ts';
 import { BrokerError, quote } from '../../errors.ts';
-import { exitCodeFor } from '../exit-codes.ts';
+import { EXIT_TRY_LATER } from '../exit-codes.ts';
 import { asOperator, openSession } from '../session.ts';
 import { paint, relative, result, resultJson, say, succeed, table, warn } from '../terminal.ts';
 import { notifySettings, withNotifyOptions } from './notify-options.ts';
@@ -71,11 +71,8 @@ async function runTest(
   const tests = await testNotices({ clock: systemClock, fetchFor: networks(own) }, settings, connection);
   if (json) resultJson(tests);
   else for (const test of tests) tell(test);
-  if (tests.some(({ delivered }) => !delivered)) process.exitCode = TRY_LATER;
+  if (tests.some(({ delivered }) => !delivered)) process.exitCode = EXIT_TRY_LATER;
 }
-
-/** As for a provider that is down. */
-const TRY_LATER = exitCodeFor(new BrokerError('upstream_unavailable', ''));
 
 function tell({ way, delivered, failure }: TestView): void {
   if (delivered) succeed(`${way}: the test was delivered`);

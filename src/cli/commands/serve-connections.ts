@@ -6,9 +6,9 @@ import { type CheckCode, worstOf } from '../../core/check-policy.ts';
 import { parseConnectionName } from '../../core/names.ts';
 import { BrokerError, quote } from '../../errors.ts';
 import type { Log } from '../../log.ts';
-import { paint, say } from '../terminal.ts';
+import { say, sayError } from '../terminal.ts';
 import { findHere } from './check-findings.ts';
-import { whatToDo } from './check-table.ts';
+import { mark, whatToDo } from './check-table.ts';
 
 /** Which connections are fine, and which need what command; one line each. */
 export async function tellConnections(broker: Pick<Broker, 'list' | 'check'>, log: Log): Promise<void> {
@@ -23,7 +23,7 @@ export function connectionLines(findings: readonly CheckView[]): string[] {
   return findings.map((finding) => {
     const { connection, exit_code, state } = finding;
     const told = exit_code === 0 ? state : whatToDo(finding);
-    return `  ${mark(exit_code)} ${`${connection}:`.padEnd(width)} ${told}`;
+    return `  ${mark(finding, process.stderr)} ${`${connection}:`.padEnd(width)} ${told}`;
   });
 }
 
@@ -48,14 +48,7 @@ export async function probeRequired(
 ): Promise<CheckCode> {
   const findings = await findHere(broker, log, [...new Set(names)], { probe: true });
   const bad = findings.filter(({ exit_code }) => exit_code > 1);
-  for (const { connection, message, next_step } of bad) {
-    say(`${paint('red', 'error:', process.stderr)} ${connection} is required, and does not work: ${message}`);
-    for (const line of next_step?.split('\n') ?? []) say(`  ${paint('dim', '→', process.stderr)} ${line}`);
-  }
+  for (const { connection, message, next_step: hint } of bad)
+    sayError({ message: `${connection} is required, and does not work: ${message}`, hint });
   return worstOf(bad.map(({ exit_code }) => exit_code));
-}
-
-function mark(code: CheckCode): string {
-  if (code === 0) return paint('green', '✔', process.stderr);
-  return code === 1 ? paint('yellow', '!', process.stderr) : paint('red', '✘', process.stderr);
 }
