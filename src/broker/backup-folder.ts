@@ -6,9 +6,14 @@ import { peekBackup } from '../vault/backup-file.ts';
 /** Names that are given here: `broker-20270131T235959Z.backup`. */
 const BACKUP_NAME = /^broker-\d{8}T\d{6}Z\.backup$/;
 
-/** Name of a backup made at this time, UTC. Names sort by time. */
+/** `20270131T235959Z`: a time in the name of a file, UTC. Such names sort by time. */
+export function timeInName(now: number): string {
+  return new Date(now).toISOString().replace(/[-:]|\.\d+/g, '');
+}
+
+/** Name of a backup made at this time. */
 export function backupName(now: number): string {
-  return `broker-${new Date(now).toISOString().replace(/[-:]|\.\d+/g, '')}.backup`;
+  return `broker-${timeInName(now)}.backup`;
 }
 
 /**

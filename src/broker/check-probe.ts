@@ -18,7 +18,7 @@ import { obtainHeaders } from './headers.ts';
 import { openProgram, type ProgramStart } from './program.ts';
 
 /** Time for all calls of one probe together; a refresh in between has its own. */
-export const PROBE_DEADLINE_MS = 10_000;
+const PROBE_DEADLINE_MS = 10_000;
 
 /**
  * Starts a program, begins a session and ends both: name and version of the server, as it told them. Throws
@@ -139,7 +139,7 @@ async function call(
   server: Server,
   signal: AbortSignal,
   rejectedGeneration?: number,
-): Promise<{ stored: StoredConnection; answer: ProbeAnswer; generation: number }> {
+): Promise<{ stored: StoredConnection; answer: Answer; generation: number }> {
   const stored = await findFor(context, caller, name);
   const { granted } = await obtainHeaders(context, caller, stored, { rejectedGeneration });
   const { grant, network, transport } = server.settings;
@@ -169,10 +169,13 @@ async function isIdentity({ vault }: Context, { name }: Server): Promise<boolean
   return servers.some(({ settings }) => sourceOf(settings.grant) === name);
 }
 
+/** What a server answered; `reached`: it is there, and tells nothing of the credential. */
+type Answer = ProbeAnswer | { kind: 'reached'; status: number };
+
 /** Many who tell who somebody is have nothing at their address itself: that they answer is all there is to learn. */
-function reached(answer: ProbeAnswer): ProbeAnswer {
-  if (answer.kind !== 'refused' || answer.status !== 404) return answer;
-  return { status: answer.status, kind: 'initialized', server: undefined };
+function reached(answer: ProbeAnswer): Answer {
+  const { kind, status } = answer;
+  return kind === 'refused' && status === 404 ? { kind: 'reached', status } : answer;
 }
 
 /** What does not answer like an MCP server may be another resource, or speak the older transport. */
@@ -184,7 +187,7 @@ async function probeAny(...asked: Parameters<typeof probeInitialize>): Promise<P
 }
 
 /** Also by servers that answer 200 and say in words that the login has ended. */
-function isRefused(answer: ProbeAnswer, { settings }: Server): boolean {
+function isRefused(answer: Answer, { settings }: Server): boolean {
   if (answer.kind === 'token_refused') return true;
   return (
     answer.kind === 'not_initialized' && settings.endedLoginTexts.some((text) => answer.told.includes(text))
@@ -192,7 +195,7 @@ function isRefused(answer: ProbeAnswer, { settings }: Server): boolean {
 }
 
 /** @param besides what else is known of a token that is refused */
-function judge(answer: ProbeAnswer, stored: StoredConnection, server: Server, besides = ''): Probed {
+function judge(answer: Answer, stored: StoredConnection, server: Server, besides = ''): Probed {
   const { status } = answer;
   const { name, scope } = stored;
   const found = (code: CheckCode, message: string, nextStep: string | null): Probed => ({
@@ -207,9 +210,9 @@ function judge(answer: ProbeAnswer, stored: StoredConnection, server: Server, be
     return found(2, `the server refuses the ${what} (${toldOf(answer)})${besides}`, enteringCommand(stored));
   }
   switch (answer.kind) {
+    case 'reached':
+      return { ...fine(`the server answers (${status}), and tells nothing of the credential`), status };
     case 'initialized':
-      if (status === 404)
-        return { ...fine('the server answers (404), and tells nothing of the credential'), status };
       return { ...fine(`${answer.server ?? 'the server'} takes the credential (${status})`), status };
     case 'not_initialized':
       if (KNOWS_NO_INITIALIZE.includes(answer.code ?? 0))
@@ -235,7 +238,7 @@ function judge(answer: ProbeAnswer, stored: StoredConnection, server: Server, be
   }
 }
 
-function toldOf(answer: ProbeAnswer): string {
+function toldOf(answer: Answer): string {
   return 'told' in answer ? answer.told : `${answer.status}`;
 }
 

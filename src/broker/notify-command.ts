@@ -6,7 +6,7 @@ import { printable, systemCode } from '../errors.ts';
 import type { NoticeMessage, Sent } from './notify-message.ts';
 
 /** A mailer that hangs must not keep the next notice waiting. */
-export const COMMAND_DEADLINE_MS = 30_000;
+const COMMAND_DEADLINE_MS = 30_000;
 
 /** What is kept of its output: enough to see why it failed. */
 const MAX_OUTPUT_BYTES = 4096;

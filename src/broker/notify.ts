@@ -67,7 +67,7 @@ function* nextAttemptAt(settings: NotifySettings, now: number): Steps<number | u
  * Makes the attempts that are due, on each way one after the other. A way that fails is left alone until the next call:
  * it would hang once for every connection.
  */
-export async function deliverDue(parts: Parts, settings: NotifySettings): Promise<Attempt[]> {
+async function deliverDue(parts: Parts, settings: NotifySettings): Promise<Attempt[]> {
   const attempts = await Promise.all(waysOf(settings).map((way) => deliverOn(parts, settings, way)));
   return attempts.flat();
 }

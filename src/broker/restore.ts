@@ -24,7 +24,7 @@ import { newestMigration } from '../vault/migrate.ts';
 import { type HeldVault, holdVault, type OldConnection } from '../vault/replace.ts';
 import { markRestored } from '../vault/rotations.ts';
 import { listServers } from '../vault/servers.ts';
-import { timestamp } from './connections.ts';
+import { timeInName } from './backup-folder.ts';
 import { actorOf, OPERATOR } from './context.ts';
 import { openBroker } from './index.ts';
 
@@ -172,7 +172,7 @@ async function describe(
 }
 
 function asidePath(path: string, now: number): string {
-  const named = `${path}.before-restore-${timestamp(now).replace(/[-:]|\.\d+/g, '')}`;
+  const named = `${path}.before-restore-${timeInName(now)}`;
   for (let count = 1; ; count += 1) {
     const free = count === 1 ? named : `${named}-${count}`;
     if (!existsSync(free)) return free;

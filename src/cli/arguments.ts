@@ -55,10 +55,14 @@ export function durationMs(value: string): number {
 /** `90d` from now, or the day it ends: `2027-01-31`. Epoch ms. */
 export function instant(value: string): number {
   if (/^\d+[smhd]$/.test(value)) return Date.now() + durationMs(value);
-  const at = /^\d{4}-\d{2}-\d{2}$/.test(value) ? Date.parse(`${value}T00:00:00Z`) : Number.NaN;
-  // The 31st of February is another day to a calendar that helps.
-  if (!Number.isNaN(at) && new Date(at).toISOString().startsWith(value)) return at;
+  if (isDay(value)) return Date.parse(`${value}T00:00:00Z`);
   throw new InvalidArgumentError('a duration such as 90d, or a day such as 2027-01-31');
+}
+
+/** Whether it is a day of the calendar, as `2027-01-31`. The 31st of February is another day to a calendar that helps. */
+export function isDay(value: string): boolean {
+  const at = /^\d{4}-\d{2}-\d{2}$/.test(value) ? Date.parse(`${value}T00:00:00Z`) : Number.NaN;
+  return !Number.isNaN(at) && new Date(at).toISOString().startsWith(value);
 }
 
 /** `0600`, `660`. */

@@ -67,7 +67,7 @@ export interface DeliveryRow {
 }
 
 /** A claim whose owner has not said how it went for so long is another's: longer than any attempt lasts. */
-export const CLAIM_MS = 60_000;
+const CLAIM_MS = 60_000;
 
 /** How long it is remembered what was told. */
 const KEPT_MS = 90 * 24 * 60 * 60_000;

@@ -1,7 +1,7 @@
 /** Parsers for the options of `broker audit`. Each says what it wanted. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { BrokerError } from '../../errors.ts';
-import { durationMs } from '../arguments.ts';
+import { durationMs, isDay } from '../arguments.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -13,18 +13,12 @@ const RFC_3339 = /^(\d{4}-\d{2}-\d{2})T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{
 /** `24h` ago, the beginning of a day (UTC), or RFC 3339. Epoch ms. */
 export function pastInstant(value: string): number {
   if (/^\d+[smhd]$/.test(value)) return Date.now() - durationMs(value);
-  const day = /^\d{4}-\d{2}-\d{2}$/.test(value) ? value : RFC_3339.exec(value)?.[1];
-  const at = day === value ? Date.parse(`${value}T00:00:00Z`) : Date.parse(value);
-  if (day !== undefined && !Number.isNaN(at) && isDay(day)) return at;
+  if (isDay(value)) return Date.parse(`${value}T00:00:00Z`);
+  const at = isDay(RFC_3339.exec(value)?.[1] ?? '') ? Date.parse(value) : Number.NaN;
+  if (!Number.isNaN(at)) return at;
   throw new InvalidArgumentError(
     'how long ago, such as 24h, a day (UTC) such as 2026-11-01, or an instant such as 2026-11-01T08:30:00Z',
   );
-}
-
-/** The 31st of February is another day to a calendar that helps. */
-function isDay(day: string): boolean {
-  const at = Date.parse(`${day}T00:00:00Z`);
-  return !Number.isNaN(at) && new Date(at).toISOString().startsWith(day);
 }
 
 /** 1 or more, or `all`: infinity. */
