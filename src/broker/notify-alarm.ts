@@ -4,8 +4,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { duration } from '../core/duration.ts';
 import { noticeFor, type Seen, type Told } from '../core/notice-policy.ts';
-import { lasting } from '../core/notice-words.ts';
 import { BrokerError } from '../errors.ts';
 import type { NoticeWay } from '../vault/notices.ts';
 import { timestamp } from './connections.ts';
@@ -59,7 +59,7 @@ export function createAlarm(parts: Parts, settings: NotifySettings): () => Promi
     if (wish.kind === 'transition') beganAt = now;
     const words = trouble
       ? `${wish.kind === 'reminder' ? 'reminder: ' : ''}${VAULT} needs you: ${trouble.words}, then: broker check`
-      : `${VAULT} works again (could not be written for ${lasting(Math.max(0, now - beganAt))})`;
+      : `${VAULT} works again (could not be written for ${duration(Math.max(0, now - beganAt))})`;
     message = {
       id: randomUUID(),
       type: trouble ? `vault.${trouble.code}` : 'vault.recovered',

@@ -4,10 +4,11 @@ import type { LoginRequest } from '../broker/login.ts';
 import type { LoginEvent } from '../broker/login-events.ts';
 import { DEFAULT_DAEMON_URL } from '../config.ts';
 import { callbackUriAt } from '../core/callback-uri.ts';
+import { duration } from '../core/duration.ts';
 import { BrokerError, quote } from '../errors.ts';
 import { draw } from './login-talk.ts';
 import { asOperator, type Session } from './session.ts';
-import { duration, result, resultJson, say, warn } from './terminal.ts';
+import { result, resultJson, say, warn } from './terminal.ts';
 
 export interface LinkOptions {
   /** Where the daemon is reached. Default: where it listens when nobody says otherwise. */

@@ -1,10 +1,11 @@
 /** What a person is told while a login goes on. */
 import type { ConnectedEvent, DeviceCodeEvent, LoginEvent } from '../broker/login-events.ts';
 import type { SshSession } from '../config.ts';
+import { duration } from '../core/duration.ts';
 import { readRedirectUri } from '../core/redirect.ts';
 import { renderQrCode } from './qr-code.ts';
 import { sshForwardHint } from './ssh-hint.ts';
-import { duration, say, succeed, warn } from './terminal.ts';
+import { say, succeed, warn } from './terminal.ts';
 
 export interface LoginCircumstances {
   /** A browser is being started on this screen. */

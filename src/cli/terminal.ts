@@ -5,6 +5,7 @@
  * to stderr. Colour only where a person looks, and never when NO_COLOR or --no-color says no.
  */
 import { stripVTControlCharacters, styleText } from 'node:util';
+import { duration } from '../core/duration.ts';
 import { endStatus } from './status-line.ts';
 
 type Style = Parameters<typeof styleText>[0];
@@ -87,13 +88,4 @@ export function relative(instant: string, now: number): string {
   const ms = Date.parse(instant) - now;
   const words = duration(Math.abs(ms));
   return ms >= 0 ? `in ${words}` : `${words} ago`;
-}
-
-/** `59 min`, `3 h`, `14 days`. */
-export function duration(ms: number): string {
-  const seconds = Math.round(ms / 1000);
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 2 * 3600) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 2 * 86_400) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86_400)} days`;
 }

@@ -1,6 +1,7 @@
 /** What a notice says: one line for people, with the command that mends it, and nothing a server could have worded. */
 import type { Finding } from './check-policy.ts';
 import type { Connection } from './connection.ts';
+import { duration } from './duration.ts';
 import { isBroken, type NoticeKind, type Situation } from './notice-policy.ts';
 
 type Told = Pick<Connection, 'name' | 'state' | 'code'>;
@@ -37,16 +38,7 @@ export function noticeText(
 
 function recovered(before: Situation | undefined, lastedMs: number): string {
   if (before === undefined || !isBroken(before)) return 'is fine again';
-  return `works again (was ${before.level === 1 ? 'in trouble' : 'down'} for ${lasting(lastedMs)})`;
-}
-
-/** `59 min`, `3 h`, `14 days`. */
-export function lasting(ms: number): string {
-  const minutes = Math.round(ms / 60_000);
-  if (minutes < 2) return `${Math.round(ms / 1000)} s`;
-  if (minutes < 120) return `${minutes} min`;
-  const hours = Math.round(minutes / 60);
-  return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`;
+  return `works again (was ${before.level === 1 ? 'in trouble' : 'down'} for ${duration(lastedMs)})`;
 }
 
 function problem({ state, code }: Told, finding: Finding): string {

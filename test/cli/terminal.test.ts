@@ -1,6 +1,7 @@
 import { WriteStream } from 'node:tty';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { duration, paint, relative, table } from '../../src/cli/terminal.ts';
+import { paint, relative, table } from '../../src/cli/terminal.ts';
+import { duration } from '../../src/core/duration.ts';
 
 /** A stream that is a terminal, asking the environment about colours like a real one. */
 function terminal(): NodeJS.WriteStream {

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { TokenView } from '../../broker/token-view.ts';
 import { childEnvironment } from '../../config.ts';
+import { duration } from '../../core/duration.ts';
 import { TOKEN_VARIABLE } from '../../core/runtimes.ts';
 import { BrokerError, quote } from '../../errors.ts';
 import { wholeNumber } from '../arguments.ts';
@@ -8,7 +9,7 @@ import { runChild } from '../child.ts';
 import { fetchTokenAndTarget } from '../credentials.ts';
 import { EXIT_INTERRUPTED } from '../exit-codes.ts';
 import { openSession } from '../session.ts';
-import { duration, sayError, warn } from '../terminal.ts';
+import { sayError, warn } from '../terminal.ts';
 
 interface ExecOptions {
   env: string;

@@ -2,9 +2,10 @@ import { Command } from 'commander';
 import type { ConnectionView } from '../../broker/connections.ts';
 import { OPERATOR } from '../../broker/context.ts';
 import { type CredentialKind, describeKind, isStatic } from '../../core/credential-kind.ts';
+import { duration } from '../../core/duration.ts';
 import { printable } from '../../errors.ts';
 import { asOperator, openSession } from '../session.ts';
-import { duration, relative, result, resultJson } from '../terminal.ts';
+import { relative, result, resultJson } from '../terminal.ts';
 import { paintState } from './list.ts';
 
 /** `broker show`: one connection in full. */
