@@ -1,8 +1,8 @@
 /** Files that only their owner may read, replaced as a whole. */
-import { randomUUID } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { BrokerError, systemCode } from '../errors.ts';
+import { replaceFile } from './replace-file.ts';
 
 /** Throws `usage` when no file can be at that place: it is a directory, or its directory is none. */
 export function requireFilePlace(path: string, option: string): void {
@@ -17,33 +17,14 @@ export function requireFilePlace(path: string, option: string): void {
   );
 }
 
-/**
- * Writes the file with mode 0600, on disk before this returns. Whoever reads it meanwhile sees the old content or the
- * new one, never a part. Whatever was at that place before, a link too, is replaced.
- *
- * Throws `push_failed`.
- */
+/** Replaces the file, mode 0600. Throws `push_failed`. */
 export function writePrivateFile(path: string, text: string): void {
-  const draft = join(dirname(path), `.${basename(path)}.${randomUUID()}`);
   try {
-    writeFileSync(draft, text, { flag: 'wx', mode: 0o600, flush: true });
-    renameSync(draft, path);
-    syncDirectory(dirname(path));
+    replaceFile(path, text, 0o600);
   } catch (error) {
-    rmSync(draft, { force: true });
     throw new BrokerError('push_failed', `${path} cannot be written (${systemCode(error)})`, {
       hint: 'check permissions and space; what was there before is unchanged',
       cause: error,
     });
-  }
-}
-
-/** A rename is lasting only when its directory is on disk. */
-function syncDirectory(path: string): void {
-  const directory = openSync(path, 'r');
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
   }
 }
